@@ -1,0 +1,5 @@
+"""The Dagster code location."""
+
+from flights.pipeline import pipeline
+
+defs = pipeline.definitions()

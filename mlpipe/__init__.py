@@ -1,0 +1,42 @@
+"""mlpipe: the machine-learning lifecycle as one Dagster asset graph, in which every materialization is the experiment record."""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "CSV": ("mlpipe.spec.drafts", "CSV"),
+    "Column": ("mlpipe.spec.drafts", "ColumnDoor"),
+    "Contract": ("mlpipe.spec.drafts", "ContractDoor"),
+    "Label": ("mlpipe.spec.drafts", "LabelDoor"),
+    "Load": ("mlpipe.spec.drafts", "Load"),
+    "MlpipeError": ("mlpipe.errors", "MlpipeError"),
+    "Parquet": ("mlpipe.spec.drafts", "Parquet"),
+    "Pipeline": ("mlpipe.pipeline", "Pipeline"),
+    "PipelineComponent": ("mlpipe.orchestration.component", "PipelineComponent"),
+    "Problem": ("mlpipe.spec.drafts", "ProblemDoor"),
+    "Retrain": ("mlpipe.spec.drafts", "RetrainDoor"),
+    "SQL": ("mlpipe.spec.drafts", "SQL"),
+    "Split": ("mlpipe.spec.drafts", "SplitDoor"),
+    "Upstream": ("mlpipe.spec.drafts", "Upstream"),
+    "daily": ("mlpipe.spec.drafts", "daily"),
+    "gate": ("mlpipe.spec.drafts", "gate"),
+    "hourly": ("mlpipe.spec.drafts", "hourly"),
+    "monthly": ("mlpipe.spec.drafts", "monthly"),
+    "unpartitioned": ("mlpipe.spec.drafts", "unpartitioned"),
+    "weekly": ("mlpipe.spec.drafts", "weekly"),
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mlpipe' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

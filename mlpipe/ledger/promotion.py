@@ -1,0 +1,399 @@
+"""Who may promote, and the operations that decide: release, promote, roll back, acknowledge.
+
+The rule is pure. The operations decide on what holds and add the decision right after it (`Ledger.transact`);
+after a lost race they decide again, so of two who promote at once exactly one wins, and the other is judged
+against the winner. Each operation may be repeated after a crash.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from mlpipe.errors import LedgerConflictError, LedgerError
+from mlpipe.ledger.chain import Ledger
+from mlpipe.ledger.entry import REASON_LIMIT, ROLES, Draft, Entry, Fields, check_one_of, spell_time, utc
+from mlpipe.ledger.fold import State, Version
+
+PROMOTING = ("schedule", "drift", "performance", "data", "manual")
+"""Triggers whose models may be promoted. All but ``manual`` are automatic."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained and evaluated model that asks to be released.
+
+    Parameters
+    ----------
+    bundle, evaluation_id
+        Ids of the model and of the record of its evaluation. Together they are the evidence.
+    data_end
+        End of the data that the model was trained on, exclusive. Aware.
+    trigger
+        Why the run was started. Only those of `PROMOTING` may promote.
+    role
+        Who started the run, one of `mlpipe.ledger.entry.ROLES`.
+    gates_passed, gate_sentence
+        What the gates of the evaluation said, and the sentences of those that did not pass.
+    """
+
+    bundle: str
+    evaluation_id: str
+    data_end: datetime
+    trigger: str
+    role: str
+    gates_passed: bool
+    gate_sentence: str = ""
+
+    def __post_init__(self) -> None:
+        check_one_of("role", self.role, ROLES)
+        object.__setattr__(self, "data_end", utc("data_end", self.data_end))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a candidate may be promoted, and one sentence for each condition that it fails."""
+
+    promote: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a candidate.
+
+    `version` as it stands now; whether its last decision `promoted` or `refused` it, the `reasons` of a
+    refusal; `entries` are its registration and its decision when this call decided, empty when that was done
+    before.
+    """
+
+    version: Version
+    promoted: bool
+    refused: bool
+    reasons: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+
+def may_promote(
+    state: State, candidate: Candidate, *, now: datetime, min_tenure: timedelta, corrected_data: bool = False
+) -> Verdict:
+    """Whether `candidate` may take over production. Every condition is looked at, whatever the others say.
+
+    Parameters
+    ----------
+    state, candidate
+        What holds, and the model.
+    now
+        The moment of the decision on the clock of the data (the run's `as_of`). Aware.
+    min_tenure
+        How long a champion stays before an automatic trigger may replace it. Does not bind a manual one.
+    corrected_data
+        True when the model was trained again on corrected data: then its data may end when the champion's
+        does.
+    """
+    moment = utc("now", now)
+    automatic = candidate.trigger != "manual"
+    reasons: list[str] = []
+    if candidate.trigger not in PROMOTING:
+        only = ", ".join(PROMOTING)
+        reasons.append(f"A training with the trigger '{candidate.trigger}' never promotes; only {only} do.")
+    if candidate.role in ("backfill", "experiment"):
+        reasons.append(f"The run was started in the role of '{candidate.role}', which never promotes.")
+    if not candidate.gates_passed:
+        reasons.append(candidate.gate_sentence.strip() or "The gates did not pass.")
+    if state.was_rolled_back(candidate.bundle):
+        reasons.append("This bundle was rolled back before.")
+    if automatic and state.paused:
+        reasons.append("Automatic promotion is paused since the last rollback, until it is acknowledged.")
+    if state.champion is not None and state.champion_since is not None:
+        tenure = min_tenure if automatic else timedelta(0)
+        reasons += _against(state, state.champion, candidate, corrected_data)
+        reasons += _tenure(state, state.champion, state.champion_since, moment, tenure)
+    return Verdict(promote=not reasons, reasons=tuple(reasons))
+
+
+def _against(state: State, champion: Version, candidate: Candidate, corrected_data: bool) -> list[str]:
+    reasons: list[str] = []
+    if champion.bundle == candidate.bundle:
+        reasons.append(f"This bundle is the champion already: {_named(state, champion)}.")
+    ends = f"The model's data ends at {spell_time(candidate.data_end)}"
+    theirs = f"that of the champion, {_named(state, champion)} ({spell_time(champion.data_end)})"
+    if candidate.data_end < champion.data_end:
+        reasons.append(f"{ends}, earlier than {theirs}.")
+    elif candidate.data_end == champion.data_end and not corrected_data:
+        reasons.append(f"{ends}, not later than {theirs}.")
+    return reasons
+
+
+def _tenure(state: State, champion: Version, since: datetime, now: datetime, tenure: timedelta) -> list[str]:
+    who = f"The champion, {_named(state, champion)},"
+    if now < since:
+        return [
+            f"{who} took over at {spell_time(since)}, after the date of this decision, {spell_time(now)}."
+        ]
+    if now - since < tenure:
+        return [f"{who} has been in production for {now - since}; the minimum tenure is {tenure}."]
+    return []
+
+
+def _named(state: State, champion: Version) -> str:
+    last = state.history[-1]
+    return f"version {champion.number} by {last.actor} (entry {last.number})"
+
+
+def register_or_find(
+    ledger: Ledger,
+    candidate: Candidate,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    logical_date: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> tuple[Entry, Version]:
+    """Register `candidate`, or find the version that was registered for the same bundle and evaluation.
+
+    Returns
+    -------
+    (Entry, Version)
+        The registration, new or old, and the version as it stands.
+
+    Raises
+    ------
+    LedgerError
+        A field is not allowed (an empty reason, a time without zone), or the chain is broken.
+    """
+    evidence = {
+        **(details or {}),
+        "data_end": spell_time(candidate.data_end),
+        "gates_passed": candidate.gates_passed,
+        "gate_sentence": candidate.gate_sentence,
+    }
+
+    def plan(state: State) -> Draft | None:
+        if state.with_evidence(candidate.bundle, candidate.evaluation_id) is not None:
+            return None
+        return Draft(
+            kind="register",
+            actor=actor,
+            role=candidate.role,
+            reason=reason,
+            effective_at=now,
+            version=state.next_version,
+            bundle=candidate.bundle,
+            evaluation=candidate.evaluation_id,
+            to_stage="candidate",
+            trigger=candidate.trigger,
+            logical_date=logical_date,
+            details=evidence,
+        )
+
+    ledger.transact(plan)
+    version = ledger.state().with_evidence(candidate.bundle, candidate.evaluation_id)
+    assert version is not None  # it was found, or is registered now
+    return ledger.entries()[version.entries[0] - 1], version
+
+
+def decide(
+    ledger: Ledger,
+    candidate: Candidate,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    min_tenure: timedelta = timedelta(0),
+    corrected_data: bool = False,
+    logical_date: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> Decision:
+    """Release `candidate`: register it, then promote it, or refuse it with every reason.
+
+    The same evidence is decided once: a repeated call adds nothing and returns what was decided. A call that
+    died between the registration and the decision is finished by the next.
+
+    Parameters
+    ----------
+    ledger, candidate
+        Where, and what.
+    actor, reason
+        Who releases, and why the run was started.
+    now, min_tenure, corrected_data
+        See `may_promote`. `now` is when the decision takes effect.
+    logical_date, details
+        The partition that is released; what is kept with the registration: gate decisions, ids of records.
+    """
+    registered, version = register_or_find(
+        ledger, candidate, actor=actor, reason=reason, now=now, logical_date=logical_date, details=details
+    )
+
+    def plan(state: State) -> Draft | None:
+        found = state.versions[version.number]
+        if found.decision is not None:
+            return None
+        verdict = may_promote(state, candidate, now=now, min_tenure=min_tenure, corrected_data=corrected_data)
+        case = Fields(actor=actor, role=candidate.role, reason=reason, effective_at=now)
+        case |= Fields(trigger=candidate.trigger, logical_date=logical_date)
+        case |= _move(state, found) if verdict.promote else _refusal(found, verdict)
+        return Draft(kind="promote" if verdict.promote else "refuse", **case)
+
+    made = ledger.transact(plan)
+    decided = ledger.state().versions[version.number]
+    last = made or ledger.entries()[decided.entries[-1] - 1]
+    return Decision(
+        version=decided,
+        promoted=last.kind != "refuse",
+        refused=last.kind == "refuse",
+        reasons=tuple(last.details.get("reasons", ())),
+        entries=(registered, made) if made else (),
+    )
+
+
+def promote(
+    ledger: Ledger,
+    version: int,
+    actor: str,
+    reason: str,
+    *,
+    now: datetime,
+    override: bool = False,
+    role: str = "human",
+) -> Entry:
+    """Make `version` champion by hand.
+
+    Parameters
+    ----------
+    version
+        Number of a registered version.
+    actor, reason, role, now
+        Who, why, as what, and when it takes effect (aware).
+    override
+        Promote although its gates did not pass, or although its bundle was rolled back. Recorded as an
+        override.
+
+    Raises
+    ------
+    LedgerConflictError
+        Somebody else changed the champion meanwhile.
+    LedgerError
+        No such version; it is champion; its gates did not pass or it was rolled back, and `override` is
+        False.
+    """
+    before = ledger.state()
+
+    def plan(state: State) -> Draft:
+        _check_same_champion(ledger, before, state)
+        _check_by_hand(ledger, state, version, override)
+        case = Fields(actor=actor, role=role, reason=reason, effective_at=now, trigger="manual")
+        case |= _move(state, state.versions[version])
+        return Draft(kind="override" if override else "promote", **case)
+
+    return ledger.transact(plan)
+
+
+def rollback(
+    ledger: Ledger,
+    to: int | None,
+    actor: str,
+    reason: str,
+    *,
+    now: datetime,
+    prove: Callable[[Version], None],
+    role: str = "human",
+) -> Entry:
+    """Make an earlier champion champion again; the present one is archived and never promoted automatically.
+
+    Parameters
+    ----------
+    to
+        Number of a version that was champion before. None: the last one that was not rolled back itself.
+    actor, reason, role
+        Who, why, and as what.
+    now
+        When it takes effect. A moment before the present champion took over is moved to that: clocks that
+        disagree must not stand in the way of a rollback.
+    prove
+        Called with the target before anything is recorded: loads its bundle and predicts its input example.
+        What it raises passes through, and the ledger stays as it was.
+
+    Raises
+    ------
+    LedgerConflictError
+        Somebody else changed the champion meanwhile.
+    LedgerError
+        There is no champion, or nothing that one may go back to.
+    """
+    before = ledger.state()
+    target = before.rollback_target(to, where=ledger.folder)
+    when = _later(utc("now", now), before)
+    case = Fields(actor=actor, role=role, reason=reason, effective_at=when, trigger="manual")
+    draft = Draft(kind="rollback", **(case | _move(before, target)))
+    prove(target)
+
+    def plan(state: State) -> Draft:
+        _check_same_champion(ledger, before, state)
+        return draft
+
+    return ledger.transact(plan)
+
+
+def acknowledge(ledger: Ledger, actor: str, reason: str, *, now: datetime, role: str = "human") -> Entry:
+    """End the pause of automatic promotion after a rollback. Raises `LedgerError` when there is none.
+
+    A `now` before the rollback is moved to it, as for `rollback`.
+    """
+    moment = utc("now", now)
+
+    def plan(state: State) -> Draft:
+        if not state.paused:
+            raise LedgerError("Automatic promotion is not paused.", where=ledger.folder, fix="Nothing to do.")
+        case = Fields(actor=actor, role=role, reason=reason, effective_at=_later(moment, state))
+        return Draft(kind="acknowledge", **case)
+
+    return ledger.transact(plan)
+
+
+def _move(state: State, version: Version) -> Fields:
+    champion = state.champion.number if state.champion else None
+    move = Fields(from_version=champion, to_version=version.number, to_stage="production")
+    return version.fields() | move
+
+
+def _refusal(version: Version, verdict: Verdict) -> Fields:
+    text = " ".join(verdict.reasons)
+    short = text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…"
+    return version.fields() | Fields(
+        to_stage=version.stage, reason=short, details={"reasons": list(verdict.reasons)}
+    )
+
+
+def _later(moment: datetime, state: State) -> datetime:
+    return max(moment, state.champion_since or moment)
+
+
+def _check_by_hand(ledger: Ledger, state: State, number: int, override: bool) -> None:
+    version = state.registered(number, where=ledger.folder)
+    if state.champion is not None and state.champion.number == number:
+        raise LedgerError(f"Version {number} is champion already.", where=ledger.folder, fix="Nothing to do.")
+    reasons: list[str] = []
+    if version.details.get("gates_passed") is not True:
+        reasons.append(str(version.details.get("gate_sentence") or "Its gates did not pass."))
+    if state.was_rolled_back(version.bundle):
+        reasons.append("Its bundle was rolled back before.")
+    if reasons and not override:
+        raise LedgerError(
+            f"Version {number} may not be promoted: {' '.join(reasons)}",
+            where=ledger.folder,
+            fix="Promote it all the same with --override; its reason is kept in the ledger.",
+        )
+
+
+def _check_same_champion(ledger: Ledger, before: State, state: State) -> None:
+    if len(state.history) == len(before.history):
+        return
+    last = state.history[-1]
+    raise LedgerConflictError(
+        f"Meanwhile {last.actor} made version {last.to_version} the champion ({last.kind}, entry "
+        f"{last.number}, {spell_time(last.recorded_at)}), because: {last.reason}",
+        where=ledger.folder,
+        fix="Look at the champion again, and repeat if you still want it.",
+    )

@@ -1,0 +1,126 @@
+"""What a run gives to a stage: store, ledger, heads, clock, and why it was started."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlpipe.errors import MlpipeError
+from mlpipe.ledger.chain import Ledger
+from mlpipe.orchestration.events import EXPERIMENT_TAG, DagsterHeads
+from mlpipe.records.capture import archive, commit
+from mlpipe.records.record import Trigger
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.context import Context, Run
+from mlpipe.stores.store import Store
+
+AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = "mlpipe/as_of", "mlpipe/trigger", "mlpipe/reason", "mlpipe/actor"
+BACKFILL_TAG = "dagster/backfill"
+TRIGGERS = ("manual", "schedule", "drift", "performance", "data", "experiment", "backfill", "replay")
+STORE_VARIABLE = "MLPIPE_STORE"
+
+
+def store_url(spec: PipelineSpec) -> str:
+    """Where the pipeline's objects lie: `store` of the specification, else $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe."""
+    home = os.environ.get("DAGSTER_HOME")
+    url = spec.store or os.environ.get(STORE_VARIABLE) or (str(Path(home) / "mlpipe") if home else ".mlpipe")
+    if "://" in url:
+        return url
+    return str((spec.base_dir / url if spec.store else Path(url)).absolute())
+
+
+@lru_cache(maxsize=8)
+def open_store(url: str) -> Store:
+    """The store of a URL, opened once a process."""
+    return Store.open(url)
+
+
+def ledger_of(spec: PipelineSpec, store: Store, segment: str | None = None) -> Ledger:
+    """The pipeline's chain of decisions in its deployment."""
+    return Ledger(store.backend, spec.name, segment=segment, deployment=spec.deployment)
+
+
+@lru_cache(maxsize=32)
+def archived(url: str, folder: Path) -> str:
+    """Id of the archive of a project's importable files, put into the store once a process."""
+    return open_store(url).put_bytes(archive(folder), "code", ".zip").id
+
+
+def who() -> str:
+    """The person or service account on this machine."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return socket.gethostname()
+
+
+def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
+    """What a run fixes for its stages, from its tags.
+
+    Raises
+    ------
+    MlpipeError
+        When a tag holds something that it cannot.
+    """
+    kind = tags.get(TRIGGER_TAG, "manual")
+    if kind not in TRIGGERS:
+        raise MlpipeError(f"unknown trigger {kind!r}", where=f"run {run_id}, tag {TRIGGER_TAG}", fix=f"Valid: {', '.join(TRIGGERS)}.")
+    details = {k.removeprefix(TRIGGER_TAG + "."): v for k, v in tags.items() if k.startswith(TRIGGER_TAG + ".")}
+    backfill = BACKFILL_TAG in tags or kind == "backfill"
+    return Run(
+        id=run_id,
+        as_of=_as_of(tags, run_id) or started,
+        trigger=Trigger(kind="backfill" if backfill else kind, reason=tags.get(REASON_TAG, ""), details=details),
+        actor=tags.get(ACTOR_TAG) or tags.get("user") or who(),
+        experiment=tags.get(EXPERIMENT_TAG, ""),
+        backfill=backfill,
+    )
+
+
+def _as_of(tags: Mapping[str, str], run_id: str) -> datetime | None:
+    text = tags.get(AS_OF_TAG)
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise MlpipeError(f"{text!r} is no time", where=f"run {run_id}, tag {AS_OF_TAG}", fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.") from None
+    if instant.tzinfo is None:
+        raise MlpipeError(f"{text!r} has no zone", where=f"run {run_id}, tag {AS_OF_TAG}", fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.")
+    return instant
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+_HEADS: dict[str, DagsterHeads] = {}
+
+
+def context_of(spec: PipelineSpec, context: dg.AssetExecutionContext, upstream: Mapping[str, Callable[[str], Any]] | None = None) -> Context:
+    """What a stage may touch, in a step of a Dagster run."""
+    run_id, url = context.run.run_id, store_url(spec)
+    record = context.instance.get_run_record_by_id(run_id)
+    started = now().timestamp() if record is None or record.start_time is None else record.start_time
+    if run_id not in _HEADS:
+        _HEADS.clear()
+        _HEADS[run_id] = DagsterHeads(context.instance, run_id, started)
+    store = open_store(url)
+    return Context(
+        store=store,
+        ledger=ledger_of(spec, store),
+        heads=_HEADS[run_id],
+        run=run_of(context.run.tags, run_id, datetime.fromtimestamp(started, UTC)),
+        now=now,
+        archive=archived(url, spec.base_dir),
+        commit=commit(str(spec.base_dir)),
+        log=context.log.info,
+        upstream=upstream or {},
+    )

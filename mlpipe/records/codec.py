@@ -1,0 +1,218 @@
+"""How a record is spelled: as canonical JSON in the store, and as the entries of a Dagster event. The only place that knows either."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlpipe.errors import StoreError
+from mlpipe.records.record import SCHEMA_VERSION, Input, Output, Record
+
+PLOTTED = 8
+"""At most this many metrics of an event are plotted by the UI; the record holds all."""
+TEXT_LIMIT = 1000
+EVENT_LIMIT = 64_000
+
+
+def coerce(value: Any) -> Any:
+    """JSON value of anything that may stand in parameters: numpy scalars, dates, classes, functions, estimators.
+
+    Unknown objects become their type's name, never their `repr` (which may hold an address or a secret).
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+    if isinstance(value, (date, Path)):
+        return str(value)
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, Mapping):
+        return {str(k): coerce(v) for k, v in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((coerce(v) for v in value), key=str)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return [coerce(v) for v in value]
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        return coerce(value.item())
+    if hasattr(value, "tolist"):
+        return coerce(value.tolist())
+    if hasattr(value, "get_params"):
+        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **coerce(value.get_params(deep=False))}
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON of a value: keys sorted, no spaces."""
+    return json.dumps(coerce(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(value: Any) -> str:
+    """40 hex digits that name a JSON value."""
+    return hashlib.blake2b(canonical(value), digest_size=20).hexdigest()
+
+
+def sealed(record: Record) -> Record:
+    """The record with its id: a hash of all its other fields."""
+    body = record.model_dump(mode="json", exclude={"id"})
+    return record.model_copy(update={"id": "rec-" + digest(body)})
+
+
+def to_bytes(record: Record) -> bytes:
+    """Canonical JSON of a sealed record."""
+    return canonical(record.model_dump(mode="json"))
+
+
+def from_bytes(data: bytes) -> Record:
+    """Record from its JSON.
+
+    Raises
+    ------
+    StoreError
+        When the JSON is damaged, of a newer schema, or does not match its id.
+    """
+    try:
+        body = json.loads(data)
+        version = body["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"record schema {version} is newer than this mlpipe reads ({SCHEMA_VERSION})", fix="Upgrade mlpipe.")
+        record = Record.model_validate(body)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise StoreError(f"a record is damaged: {str(error).splitlines()[0]}", fix="Run 'mlpipe store verify'.") from None
+    body.pop("id")
+    if record.id != "rec-" + digest(body):
+        raise StoreError(f"record {record.id} does not match its id", fix="It was changed after it was written; run 'mlpipe store verify'.")
+    return record
+
+
+# -- the event ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the next stages need to know of a materialization: read back from its event, without opening the record."""
+
+    asset: str
+    partition: str
+    record: str
+    outputs: Mapping[str, Output]
+    verdict: str = ""
+    as_of: str = ""
+    experiment: str = ""
+    trigger: str = ""
+    event: str = ""
+    data: Mapping[str, Any] | None = None
+
+    def read(self, name: str) -> Input:
+        """This materialization as an input, by the output that was read."""
+        output = self.outputs[name]
+        return Input(asset=self.asset, partition=self.partition, record=self.record, event=self.event, name=name, id=output.id, rows=output.rows)
+
+
+HEAD_DATA = "head"
+"""Key of `Record.data` whose (small) value travels in the event, for the stages downstream."""
+
+
+def head_of(record: Record, event: str = "") -> Head:
+    """The head that a record's event would give."""
+    return Head(
+        asset=record.asset,
+        partition=record.partition,
+        record=record.id,
+        outputs={o.name: o for o in record.outputs},
+        verdict=record.verdict,
+        as_of=record.as_of.isoformat(),
+        experiment=record.experiment,
+        trigger=record.trigger.kind,
+        event=event,
+        data=record.data.get(HEAD_DATA),
+    )
+
+
+def to_entries(record: Record) -> dict[str, Any]:
+    """Entries of the record's event, in the order in which people see them: plain values, strings (markdown), or mappings (JSON).
+
+    The entry ``record`` holds what `from_entries` needs. The whole stays under 64 kB.
+    """
+    entries: dict[str, Any] = {"summary": record.headline[:TEXT_LIMIT]}
+    for metric in [m for m in record.metrics if math.isfinite(m.value)][:PLOTTED]:
+        name = f"{metric.split}/{metric.name}" if metric.split else metric.name
+        entries[f"metric/{name}"] = float(f"{metric.value:.6g}")
+    sizes = [o for o in record.outputs if o.rows is not None]
+    if sizes:
+        entries["dagster/row_count"] = sum(o.rows or 0 for o in sizes[:1])
+    if record.outputs:
+        entries["dagster/size_bytes"] = sum(o.bytes for o in record.outputs)
+    for name, value in (("params", record.params), ("data", {k: v for k, v in record.data.items() if k != HEAD_DATA})):
+        if value:
+            entries[name] = _short(coerce(value))
+    if record.findings:
+        entries["findings"] = _bullets([f"{f.where}: {f.what}" if f.where else f.what for f in record.findings])
+    entries["record"] = _head_entry(record)
+    if len(canonical(entries)) > EVENT_LIMIT:
+        raise StoreError(f"the event of {record.asset} {record.partition} exceeds {EVENT_LIMIT} bytes", fix="Put what has no bound into the record, not into 'head'.")
+    return entries
+
+
+def _head_entry(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "schema": record.schema_version,
+        "outputs": {o.name: [o.id, o.rows, o.bytes, o.sha256] for o in record.outputs},
+        "verdict": record.verdict,
+        "as_of": record.as_of.isoformat(),
+        "experiment": record.experiment,
+        "trigger": record.trigger.kind,
+        "recipe": record.recipe,
+        "head": coerce(record.data.get(HEAD_DATA)),
+    }
+
+
+def from_entries(entry: Mapping[str, Any], *, asset: str, partition: str, event: str = "") -> Head:
+    """Head from the ``record`` entry of an event; the inverse of `to_entries` for what a head holds."""
+    outputs = {name: Output(name=name, id=i, rows=rows, bytes=size, sha256=sha) for name, (i, rows, size, sha) in entry["outputs"].items()}
+    return Head(
+        asset=asset,
+        partition=partition,
+        record=entry["id"],
+        outputs=outputs,
+        verdict=entry["verdict"],
+        as_of=entry["as_of"],
+        experiment=entry["experiment"],
+        trigger=entry["trigger"],
+        event=event,
+        data=entry["head"],
+    )
+
+
+def _short(value: Any) -> Any:
+    """The value if its JSON is short enough to be shown open, else its scalar part, with a word about the rest."""
+    if len(canonical(value)) <= TEXT_LIMIT or not isinstance(value, dict):
+        return value
+    kept: dict[str, Any] = {}
+    for key, item in value.items():
+        if len(canonical({**kept, key: item})) < TEXT_LIMIT - 80:
+            kept[key] = item
+    return {**kept, "…": f"{len(value) - len(kept)} more in the record"}
+
+
+def _bullets(lines: list[str]) -> str:
+    text = ""
+    for i, line in enumerate(lines):
+        bullet = f"* {line[:200]}\n"
+        if len(text) + len(bullet) > TEXT_LIMIT - 40:
+            return f"{text}* … and {len(lines) - i} more"
+        text += bullet
+    return text.rstrip()

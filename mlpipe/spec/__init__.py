@@ -1,0 +1,1 @@
+"""What the user asked for: frozen, checked at load. No Dagster, no data."""

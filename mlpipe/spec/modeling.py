@@ -1,0 +1,165 @@
+"""What is learned, from what, how it is judged, and when it is learned again."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mlpipe.core.gates import GATES
+from mlpipe.core.metrics import METRICS
+from mlpipe.core.threshold import validate_rule
+from mlpipe.errors import did_you_mean
+from mlpipe.spec.nodes import Duration, Names, Node, listed, one_of
+
+TaskName = Literal["binary", "multiclass", "regression"]
+MetricName = Annotated[str, one_of("metric", lambda: tuple(sorted(METRICS)))]
+
+
+class Label(Node):
+    """The truth about a row, and when it becomes known.
+
+    A label is known at its row's event time plus `available_after`; before that it does not exist for any stage. A null is no label.
+    """
+
+    column: str | None = None
+    function: Callable[..., Any] | None = Field(default=None, description="label(rows) -> Series, from one source's rows")
+    source: str | None = Field(default=None, description="source that holds the label, matched by its keys; default: the primary")
+    available_after: Duration = Field(default="0s", validate_default=True)
+    horizon: Duration = Field(default="31d", validate_default=True, description="own source: how long after a row its label may still come")
+    outcomes: Names = Field(default=(), description="columns known only together with the label; features never see them")
+    positive: Any = Field(default=None, description="the positive class of a binary label; default: the greater of the two")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.column is None) == (self.function is None):
+            raise ValueError("a label needs either 'column' or 'function'")
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.column or "label"
+
+
+class Features(Node):
+    """Columns of the primary source (and ``table.column`` of joined side tables), or a function that makes them."""
+
+    columns: Names = ()
+    function: Callable[..., Any] | None = Field(default=None, description="features(frames, history) -> DataFrame, a row per row of the primary source")
+    look_back: Duration = Field(default="0s", validate_default=True, description="how far back `history` reaches")
+    calendar: Names = Field(default=(), description="features that only tell the date; left out of drift alarms")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.columns) == (self.function is not None):
+            raise ValueError("features need either 'columns' or 'function'")
+        twice = sorted({c for c in self.columns if self.columns.count(c) > 1})
+        if twice:
+            raise ValueError(f"features name {', '.join(twice)} more than once")
+        return self
+
+
+class Model(Node):
+    """A scikit-learn estimator, or ``fit(train, valid, params, log) -> estimator``."""
+
+    estimator: Any = None
+    fit: Callable[..., Any] | None = None
+    params: dict[str, Any] = {}
+    preprocess: Literal["auto", "none"] = "auto"
+    trusted: Names = Field(default=(), description="further types that a stored model may hold, by full name")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.estimator is None) == (self.fit is None):
+            raise ValueError("a model needs either 'estimator' or 'fit'")
+        if self.estimator is not None and not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")):
+            raise ValueError(f"model {type(self.estimator).__name__} is no scikit-learn estimator: it needs fit, predict and get_params")
+        if self.estimator is not None and self.params:
+            known = sorted(self.estimator.get_params(deep=True))
+            for name in self.params:
+                if name not in known:
+                    raise ValueError(f"{type(self.estimator).__name__} has no parameter {name!r}. {did_you_mean(name, known)}")
+        return self
+
+
+class Split(Node):
+    """The last `test` of the window judges, the `valid` before it chooses, the rest trains; defaults: 15% each."""
+
+    valid: Duration | None = None
+    test: Duration | None = None
+    embargo: Duration = Field(default="0s", validate_default=True, description="gap left before valid and before test")
+
+
+class Gate(Node):
+    """A condition for promotion: its kind and what that kind asks for."""
+
+    kind: Annotated[str, one_of("gate", lambda: tuple(sorted(GATES)))]
+    params: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        required, optional, _ = GATES[self.kind]
+        known = (*required, *optional)
+        missing = [r for r in required if r not in self.params]
+        unknown = [p for p in self.params if p not in known]
+        if missing:
+            raise ValueError(f"gate {self.kind} needs {', '.join(missing)}")
+        if unknown:
+            raise ValueError(f"gate {self.kind} has no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}")
+        metric = self.params.get("metric")
+        if metric is not None and metric not in METRICS:
+            raise ValueError(f"gate {self.kind} names the unknown metric {metric!r}. {did_you_mean(str(metric), sorted(METRICS))}")
+        for name in ("value", "margin", "level"):
+            number = self.params.get(name)
+            if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+                raise ValueError(f"gate {self.kind} needs a number as {name}, got {number!r}")
+        return self
+
+
+class Retrain(Node):
+    """When to learn again: a cadence, and triggers."""
+
+    every: Literal["never", "day", "week", "month"] = "month"
+    drift: float | None = Field(default=None, gt=0, description="PSI of any watched column")
+    drift_share: float | None = Field(default=None, gt=0, le=1, description="share of drifted columns")
+    score_drift: float | None = Field(default=None, gt=0, description="PSI of the score")
+    performance: float | None = Field(default=None, gt=0, description="fall of the primary metric below its evaluation")
+    on_new_data: bool = False
+    cool_down: Duration = Field(default="14d", validate_default=True)
+    min_new_data: Duration = Field(default="7d", validate_default=True)
+
+
+class Monitor(Node):
+    """How live days are compared with what the champion learned from."""
+
+    window: int = Field(default=14, ge=1, description="trailing partitions compared at once")
+    watch: Names = Field(default=(), description="features that may raise an alarm; default: all but calendar and low-cardinality ones")
+    grid_window: int = Field(default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid")
+
+
+class Problem(Node):
+    """What the model is for; printed on the model card."""
+
+    decision: str = ""
+    cost_false_positive: str = ""
+    cost_false_negative: str = ""
+    intended_use: str = ""
+    out_of_scope: str = ""
+
+
+class Retries(Node):
+    """How often a step is tried again after a fault that may pass. Back-off is exponential, with jitter."""
+
+    times: int = Field(default=3, ge=0, le=10)
+    delay: Duration = Field(default="2s", validate_default=True)
+
+
+def rule_error(rule: object) -> object:
+    """Validator of a threshold rule; see `mlpipe.core.threshold.RULES`."""
+    problem = validate_rule(rule)
+    if problem:
+        raise ValueError(problem)
+    return rule
+
+
+ThresholdRule = Annotated[Any, BeforeValidator(rule_error)]
+Metrics = Annotated[tuple[MetricName, ...], BeforeValidator(listed)]

@@ -1,0 +1,143 @@
+"""Where rows come from, and the contract that they must keep."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mlpipe.spec.calendar import Timezone
+from mlpipe.spec.nodes import Duration, Names, Node, listed
+
+Dtype = Literal["int", "float", "number", "string", "bool", "datetime"]
+
+
+class Column(Node):
+    """What one column must be. Rows that break dtype, range, set or pattern are quarantined."""
+
+    dtype: Dtype | None = None
+    nullable: float = Field(default=1.0, ge=0.0, le=1.0, description="largest share of nulls; 0 quarantines each null")
+    min: float | None = None
+    max: float | None = None
+    allowed: Annotated[tuple[Any, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = None
+    pattern: str | None = Field(default=None, description="regular expression that each value must match")
+    unique: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        if self.pattern is not None:
+            import re
+
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
+        return self
+
+
+class Expectation(Node):
+    """A Great Expectations expectation of the user's own, by its snake-case type name."""
+
+    type: str = Field(pattern=r"^expect_[a-z0-9_]+$")
+    kwargs: dict[str, Any] = {}
+
+
+class Contract(Node):
+    """What the rows of a source must keep; compiles to a Great Expectations suite."""
+
+    columns: dict[str, Column] = {}
+    unique: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = Field(
+        default=None, description="columns that together identify a row; default: the keys of the source"
+    )
+    min_rows: int | None = Field(default=None, ge=0)
+    max_rows: int | None = Field(default=None, ge=0)
+    freshness: Duration | None = Field(default=None, description="longest gap between the newest row and the end of the partition")
+    expectations: tuple[Expectation, ...] = ()
+    suite: str | None = Field(default=None, description="path of a Great Expectations suite file (JSON)")
+    floor: float = Field(default=0.95, ge=0.0, le=1.0, description="quality score below which the partition is failed")
+    repair: Callable[..., Any] | None = Field(
+        default=None, description="repair(quarantined rows) -> rows; those that then keep the contract are brought back"
+    )
+
+
+class Join(Node):
+    """How a side table meets the rows of the primary source: the last row known at the moment of prediction."""
+
+    on: Names
+    tolerance: Duration | None = Field(default=None, description="oldest row that still counts; default: no limit but the look-back")
+
+
+class Source(Node):
+    """What all sources have in common."""
+
+    event_time: str | None = None
+    keys: Names = ()
+    timezone: Timezone | None = Field(default=None, description="zone of event times without one; default: the zone of the partitions")
+    columns: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = None
+    join: Join | None = Field(default=None, description="makes this a side table of the primary source")
+    available_after: Duration = Field(default="0s", description="a row is known this long after its event time", validate_default=True)
+    contract: Contract = Contract()
+    timeout: Duration | None = Field(default=None, description="longest time that one load may take")
+
+
+class Files(Source):
+    """Files whose path holds ``{partition}``, or one file (or folder) that is cut by its event time."""
+
+    path: str
+
+    @model_validator(mode="after")
+    def _cut(self) -> Self:
+        if "{" in self.path.replace("{partition}", ""):
+            raise ValueError(f"path {self.path!r} has a placeholder other than {{partition}}")
+        return self
+
+
+class ParquetSource(Files):
+    """Parquet files."""
+
+    type: Literal["parquet"] = "parquet"
+
+
+class CsvSource(Files):
+    """CSV files, also compressed; `options` go to `pandas.read_csv`."""
+
+    type: Literal["csv"] = "csv"
+    options: dict[str, Any] = {}
+
+
+class SqlSource(Source):
+    """A table, or a query with ``:start`` and ``:end``, read through SQLAlchemy. ``${NAME}`` in the URL comes from the environment."""
+
+    type: Literal["sql"] = "sql"
+    url: str
+    table: str | None = None
+    query: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("a SQL source needs either 'table' or 'query'")
+        if self.table is not None and self.event_time is None and self.join is None:
+            raise ValueError("a SQL source by 'table' needs 'event_time', by which it is cut")
+        return self
+
+
+class LoadSource(Source):
+    """A function ``load(window) -> DataFrame``; the window has aware `start` and `end` and the partition `keys`."""
+
+    type: Literal["load"] = "load"
+    function: Callable[..., Any]
+
+
+class UpstreamSource(Source):
+    """An existing Dagster asset, read through its own IO manager; a real dependency."""
+
+    type: Literal["upstream"] = "upstream"
+    asset: str = Field(pattern=r"^[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*$", description="asset key with slashes")
+
+
+AnySource = Annotated[
+    ParquetSource | CsvSource | SqlSource | LoadSource | UpstreamSource,
+    Field(discriminator="type"),
+]

@@ -1,0 +1,1 @@
+"""One file a stage, named as the stage. The whole lifecycle runs here without Dagster."""

@@ -1,0 +1,104 @@
+"""What a stage may see: the store, the ledger, the materializations to read, and the clock of its run. Nothing else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from mlpipe.errors import NotFoundError
+from mlpipe.ledger.chain import Ledger
+from mlpipe.records.codec import Head, from_bytes, head_of
+from mlpipe.records.record import Record, Trigger
+from mlpipe.stores.store import Store
+
+
+class Heads(Protocol):
+    """Which materialization of each asset partition a run reads.
+
+    A run reads what it made itself, else the newest that is no experiment and existed when the run started. One run asks from one
+    thread; a second run's materializations do not show.
+    """
+
+    def find(self, asset: str, keys: Sequence[str]) -> Mapping[str, Head]:
+        """Heads of the keys that have one."""
+
+    def add(self, head: Head) -> None:
+        """Take note of what this run has just made."""
+
+
+class MemoryHeads:
+    """Heads in a dictionary: for tests, loops without Dagster, and a store that was copied without its Dagster instance."""
+
+    def __init__(self, heads: Sequence[Head] = ()) -> None:
+        self._heads = {(h.asset, h.partition): h for h in heads}
+
+    @classmethod
+    def of_store(cls, store: Store, pipeline: str) -> "MemoryHeads":
+        """Newest records of a pipeline in a store, experiments left out."""
+        records = [from_bytes(data) for _, data in store.records(pipeline)]
+        return cls([head_of(r) for r in sorted(records, key=lambda r: r.recorded_at) if not r.experiment])
+
+    def find(self, asset: str, keys: Sequence[str]) -> Mapping[str, Head]:
+        """Heads of the keys that have one."""
+        return {k: self._heads[asset, k] for k in keys if (asset, k) in self._heads}
+
+    def add(self, head: Head) -> None:
+        """Take note of what this run has just made."""
+        self._heads[head.asset, head.partition] = head
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run fixes for all its stages."""
+
+    id: str
+    as_of: datetime
+    trigger: Trigger = Trigger()
+    actor: str = ""
+    experiment: str = ""
+    backfill: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def _silent(text: str) -> None:
+    """Logging for callers that want none."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a stage may touch. `upstream` gives the frame of a Dagster asset for some partition keys."""
+
+    store: Store
+    ledger: Ledger
+    heads: Heads
+    run: Run
+    now: Callable[[], datetime]
+    archive: str = ""
+    commit: str = ""
+    segment: str | None = None
+    log: Callable[[str], None] = _silent
+    upstream: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+
+    def need(self, asset: str, keys: Sequence[str], pipeline: str) -> dict[str, Head]:
+        """Heads of all keys.
+
+        Raises
+        ------
+        NotFoundError
+            Naming the partitions that were never materialized.
+        """
+        heads = dict(self.heads.find(asset, keys))
+        missing = [k for k in keys if k not in heads]
+        if missing:
+            shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+            raise NotFoundError(
+                f"{asset} has no partition {shown}",
+                where=f"pipeline {pipeline}",
+                fix=f"Materialize it first: mlpipe run {pipeline} --from {missing[0]} --to {missing[-1]}",
+            )
+        return heads
+
+
+def record_of(ctx: Context, head: Head, pipeline: str) -> Record:
+    """The full record behind a head."""
+    return from_bytes(ctx.store.get_record(pipeline, head.record))

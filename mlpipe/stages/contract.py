@@ -1,0 +1,341 @@
+"""One partition of a source against its contract, and the repair of the rows that break it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlpipe.core.quality import (
+    BoolArray,
+    Outcome,
+    comparable,
+    copies,
+    dtype_breaks,
+    freshness_score,
+    newest_gap,
+    outside,
+)
+from mlpipe.errors import DataError, SpecError, UserCodeError
+from mlpipe.spec.calendar import DISTANT_FUTURE, Window
+from mlpipe.spec.nodes import duration_text
+from mlpipe.spec.sources import Contract
+from mlpipe.stages.expectations import Answer, Rule, evaluate
+from mlpipe.stages.sources import call_any
+from mlpipe.stages.suite import compile_suite
+from mlpipe.stages.verdict import Checked, Finding, judged
+
+__all__ = ["Checked", "Finding", "Repaired", "check", "repair"]
+
+MISSING = "the column is missing"
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """Quarantined rows that keep the contract now.
+
+    Attributes
+    ----------
+    rows
+        The mended rows, with the columns of the frame and the index 0 … k-1.
+    positions
+        Shape (k,), int64: where in the frame each stood.
+    checked
+        The check as it stands with them: `kept` still is a mask on the frame as it came.
+    """
+
+    rows: pd.DataFrame
+    positions: NDArray[np.int64]
+    checked: Checked
+
+
+def check(
+    frame: pd.DataFrame,
+    source_name: str,
+    contract: Contract,
+    *,
+    keys: Sequence[str],
+    event_time: str | None,
+    window: Window | None,
+    timezone: str,
+    base_dir: Path | None = None,
+) -> Checked:
+    """Check one partition of a source. No other partition is looked at.
+
+    Parameters
+    ----------
+    frame
+        n >= 0 rows with any index, which is ignored.
+    keys
+        Columns that identify a row, where the contract's `unique` names none.
+    event_time, window, timezone
+        Column of event times, the partition's stretch of time, and the zone of times without one. Rows outside the window are quarantined.
+        Without a column or a window timeliness is not tested.
+    base_dir
+        Folder that the path of a suite file starts from.
+
+    Raises
+    ------
+    SpecError
+        When the contract cannot be compiled, or asks for freshness without an event time.
+    DataError
+        When two columns have one name.
+    """
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(
+            f"two columns are named {twice!r}",
+            where=f"source {source_name}",
+            fix="Give each a name of its own.",
+        )
+    if contract.freshness is not None and event_time is None:
+        raise SpecError(
+            "'freshness' needs an 'event_time'",
+            where=f"source {source_name}",
+            fix="Name the column of event times.",
+        )
+    frame = frame.reset_index(drop=True)
+    outcomes = _by_rules(frame, compile_suite(contract, keys, base_dir, name=source_name).rules, contract)
+    if event_time is not None and window is not None and len(frame):
+        outcomes += _timely(frame, contract, event_time, window, timezone)
+    return judged(frame, tuple(outcomes), contract, keys)
+
+
+# -- outcomes -------------------------------------------------------------------------------------------------------
+
+
+def _by_rules(frame: pd.DataFrame, rules: Sequence[Rule], contract: Contract) -> list[Outcome]:
+    """An outcome for each rule, in their order."""
+    found: dict[str, Outcome] = {}
+    wrong = {
+        r.columns[0]: (r.dtype, dtype_breaks(frame[r.columns[0]], r.dtype))
+        for r in rules
+        if r.kind == "dtype" and r.columns[0] in frame
+    }
+    nulls = {
+        c: frame[c].isna().to_numpy(dtype=bool)
+        for r in rules
+        for c in r.columns
+        if r.kind in ("nulls", "values") and c in frame
+    }
+    asked = []
+    for rule in rules:
+        native = _native(frame, rule, wrong, nulls, contract)
+        if native is None:
+            asked.append(rule)
+        else:
+            found[rule.name] = native
+    altered = _comparable(frame, asked, wrong)
+    plain = [
+        r for r in asked if r.kind in ("nulls", "copies") or not altered.keys() & set(_reads(r, altered))
+    ]
+    answers = evaluate(frame, plain)
+    if len(plain) < len(asked):
+        answers |= evaluate(frame.assign(**altered), [r for r in asked if r not in plain])
+    for rule in asked:
+        found[rule.name] = _answered(frame, rule, answers[rule.name], nulls)
+    return [found[r.name] for r in rules]
+
+
+def _reads(rule: Rule, altered: dict[str, Any]) -> Sequence[str]:
+    """Columns that a rule reads; one that names none may read all."""
+    return rule.columns or tuple(altered)
+
+
+def _native(
+    frame: pd.DataFrame,
+    rule: Rule,
+    wrong: dict[str, tuple[str, BoolArray]],
+    nulls: dict[str, BoolArray],
+    contract: Contract,
+) -> Outcome | None:
+    """Outcome of a rule that a look at the frame decides; None when Great Expectations has to."""
+    made = Outcome(rule.name, rule.columns, (rule.dimension,), True, tested=len(frame))
+    absent = [c for c in rule.columns if c not in frame]
+    if absent and not len(frame.columns) and not len(frame):
+        return replace(made, note="the table has neither rows nor columns")
+    if rule.kind == "exists":
+        made = replace(made, dimensions=("completeness", "consistency"))
+        return replace(made, success=False, score=0.0, note=MISSING) if absent else made
+    if absent:
+        told = not rule.own and set(absent) <= contract.columns.keys()
+        note = MISSING if len(rule.columns) == 1 else f"missing: {', '.join(absent)}"
+        return replace(
+            made, dimensions=("consistency",), success=False, score=0.0, tested=0, note=note, shown=not told
+        )
+    if rule.kind == "count":
+        return _counted(made, len(frame), contract)
+    if not len(frame) and (rule.columns or not rule.expectation.expectation_type.startswith("expect_table")):
+        return replace(made, broken=np.zeros(0, dtype=bool)) if rule.row_level else made
+    if rule.kind == "dtype":
+        broken = wrong[rule.columns[0]][1]
+        return replace(
+            made, success=not broken.any(), broken=broken, tested=int(frame[rule.columns[0]].notna().sum())
+        )
+    if rule.kind == "nulls" and not nulls[rule.columns[0]].any():
+        return replace(made, broken=np.zeros(len(frame), dtype=bool) if rule.row_level else None)
+    if rule.kind == "copies":
+        drop, surplus = copies(frame, rule.columns)
+        return None if drop.any() else replace(made, broken=drop, counted=surplus)
+    return None
+
+
+def _counted(made: Outcome, rows: int, contract: Contract) -> Outcome:
+    """Rows against their bounds: the score is observed / min below, max / observed above."""
+    low, high = contract.min_rows or 0, contract.max_rows
+    if rows < low:
+        return replace(made, success=False, score=rows / low, note=f"{rows} rows, at least {low} are wanted")
+    if high is not None and rows > high:
+        return replace(made, success=False, score=high / rows, note=f"{rows} rows, at most {high} are wanted")
+    return made
+
+
+def _comparable(
+    frame: pd.DataFrame, rules: Sequence[Rule], wrong: dict[str, tuple[str, BoolArray]]
+) -> "dict[str, pd.Series[Any]]":
+    """Typed columns that rules about values cannot read as they are: mixed types, objects, nullable numbers."""
+    read = {c for r in rules if r.kind in ("values", "table") for c in (r.columns or wrong)}
+    made = {c: comparable(frame[c], *wrong[c]) for c in read if c in wrong}
+    return {c: v for c, v in made.items() if wrong[c][1].any() or v.dtype != frame[c].dtype}
+
+
+def _answered(frame: pd.DataFrame, rule: Rule, answer: Answer, nulls: dict[str, BoolArray]) -> Outcome:
+    """Outcome of a rule that Great Expectations decided."""
+    made = Outcome(rule.name, rule.columns, (rule.dimension,), answer.success, tested=len(frame))
+    if answer.error:
+        return replace(
+            made, dimensions=("consistency",), score=0.0, tested=0, note=f"cannot be decided: {answer.error}"
+        )
+    if rule.kind == "values" and len(rule.columns) == 1:
+        made = replace(made, tested=int((~nulls[rule.columns[0]]).sum()))
+    if not rule.row_level or (answer.broken is None and not answer.success):
+        return made if answer.success else _whole(made, rule, answer)
+    broken = np.zeros(len(frame), dtype=bool)
+    if answer.broken is not None:
+        broken[answer.broken] = True
+    if rule.kind != "copies":
+        return replace(made, broken=broken)
+    drop, surplus = copies(frame, rule.columns, broken)
+    return replace(made, broken=drop, counted=surplus)
+
+
+def _whole(made: Outcome, rule: Rule, answer: Answer) -> Outcome:
+    """A broken rule about the table: what is over the share that may break it, else everything, is lost."""
+    if rule.mostly == 1.0:
+        return replace(made, score=0.0, note="the table as a whole breaks it")
+    may = 1.0 - rule.mostly
+    note = f"{answer.share:.2%} of the values break it, {may:.2%} may"
+    return replace(made, score=1.0 - max(answer.share - may, 0.0), note=note)
+
+
+def _timely(
+    frame: pd.DataFrame, contract: Contract, event_time: str, window: Window, timezone: str
+) -> list[Outcome]:
+    """Event times against the window, and the newest of them against its end."""
+    made = Outcome(
+        f"{event_time} inside the partition", (event_time,), ("timeliness",), True, tested=len(frame)
+    )
+    if event_time not in frame:
+        return [replace(made, success=False, score=0.0, tested=0, note=MISSING)]
+    broken = outside(frame[event_time], window.start, window.end, timezone)
+    outcomes = [replace(made, success=not broken.any(), broken=broken)]
+    if contract.freshness is not None and window.end < DISTANT_FUTURE:
+        gap = newest_gap(frame[event_time], window.end, timezone)
+        score, limit = freshness_score(gap, contract.freshness), duration_text(contract.freshness)
+        note = (
+            ""
+            if score == 1.0
+            else f"the newest row is {duration_text(gap)} old at the end of the partition, {limit} are allowed"
+            if gap
+            else "no row is from before the end of the partition"
+        )
+        name = f"newest {event_time} within {limit} of the end"
+        outcomes.append(replace(made, rule=name, success=score == 1.0, score=score, note=note))
+    return outcomes
+
+
+# -- repair ---------------------------------------------------------------------------------------------------------
+
+
+def repair(
+    frame: pd.DataFrame,
+    checked: Checked,
+    source_name: str,
+    contract: Contract,
+    *,
+    keys: Sequence[str],
+    event_time: str | None,
+    window: Window | None,
+    timezone: str,
+    base_dir: Path | None = None,
+) -> Repaired:
+    """Let the contract's `repair` mend quarantined rows, and bring back those that then keep every rule.
+
+    The function gets a copy of the rows, whose index is their position. It may leave rows out. What it returns is checked together with
+    the rows that were kept, and a mended row never drives out a kept one: of two that share a key the mended one stays quarantined.
+    Rules about the table keep the outcome that they had.
+
+    Parameters
+    ----------
+    frame, checked
+        The frame that was checked, and what came of it; the other parameters as `check` had them.
+
+    Raises
+    ------
+    UserCodeError
+        When the function raises, or returns anything but a frame with the same columns and an index out of the one it was given.
+    """
+    frame = frame.reset_index(drop=True)
+    held = np.flatnonzero(~checked.kept)
+    if contract.repair is None or not len(held):
+        return Repaired(frame.iloc[:0], np.zeros(0, dtype=np.int64), checked)
+    mended = _mended(frame.iloc[held].copy(), contract.repair, f"source {source_name}, contract, repair")
+    kept = frame.loc[checked.kept]
+    both = pd.concat([kept, mended]) if len(kept) and len(mended) else mended if len(mended) else kept
+    settings: dict[str, Any] = {
+        "keys": keys,
+        "event_time": event_time,
+        "window": window,
+        "timezone": timezone,
+        "base_dir": base_dir,
+    }
+    good = (
+        check(both, source_name, contract, **settings).kept[len(kept) :]
+        if len(mended)
+        else np.zeros(0, dtype=bool)
+    )
+    rows = mended.loc[good]
+    positions = rows.index.to_numpy(dtype=np.int64)
+    back = np.zeros(len(frame), dtype=bool)
+    back[positions] = True
+    after = judged(frame, tuple(o.without(back) for o in checked.outcomes), contract, keys)
+    after = replace(after, kept=checked.kept, repaired=len(rows))
+    return Repaired(rows.reset_index(drop=True), positions, after)
+
+
+def _mended(rows: pd.DataFrame, function: Any, where: str) -> pd.DataFrame:
+    given, columns = set(rows.index), list(rows.columns)
+    made = call_any(function, rows, where=where)
+    if not isinstance(made, pd.DataFrame):
+        raise UserCodeError(
+            f"a DataFrame was expected, {type(made).__name__} came",
+            where=where,
+            fix="Return the rows that you mended.",
+        )
+    if set(made.columns) != set(columns) or not made.columns.is_unique:
+        odd = sorted(map(str, set(made.columns) ^ set(columns))) or ["a column twice"]
+        raise UserCodeError(
+            f"the columns differ: {', '.join(odd)}",
+            where=where,
+            fix="Return the columns that the rows came with.",
+        )
+    if not made.index.is_unique or not set(made.index) <= given:
+        raise UserCodeError(
+            "the index is not that of the rows",
+            where=where,
+            fix="Keep the index: it says which row each one is.",
+        )
+    return made[columns].sort_index()

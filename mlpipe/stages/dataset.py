@@ -1,0 +1,142 @@
+"""Labelled rows of a window: features and labels of its good partitions, met row by row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.records.codec import Head
+from mlpipe.records.record import Input
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.context import Context
+from mlpipe.stages.frames import KNOWN, ROW, TIME
+
+DAY = "_partition"
+"""Partition of a row."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with known labels, the features among their columns, and which partitions they came from.
+
+    `rows` holds `DAY`, `ROW`, `TIME`, the keys, the features, and the label in `label`. `left_out` says why a partition gave none.
+    """
+
+    rows: pd.DataFrame
+    names: tuple[str, ...]
+    label: str
+    inputs: tuple[Input, ...]
+    used: tuple[str, ...]
+    left_out: dict[str, str]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the window's partitions that gave rows, in [0, 1]."""
+        asked = len(self.used) + len(self.left_out)
+        return len(self.used) / asked if asked else 0.0
+
+
+LABEL = "_label"
+
+
+def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
+    """Labelled rows of some partitions, as known at the run's clock."""
+    features = ctx.heads.find(f"{spec.name}/features", keys)
+    labels = ctx.heads.find(f"{spec.name}/labels", keys)
+    frames: list[pd.DataFrame] = []
+    inputs: list[Input] = []
+    left_out: dict[str, str] = {}
+    names: dict[str, None] = {}
+    used: list[str] = []
+    for key in keys:
+        why = _unusable(features.get(key), labels.get(key))
+        rows = None if why else met(spec, features[key], "features", labels[key], ctx)
+        if rows is None or not len(rows):
+            left_out[key] = why or ("its labels were made from other rows than its features" if rows is None else "no label is known")
+            continue
+        frames.append(rows.assign(**{DAY: key}))
+        inputs += [features[key].read("features"), labels[key].read("labels")]
+        names |= dict.fromkeys((features[key].data or {})["features"])
+        used.append(key)
+    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    return Dataset(rows, tuple(names), LABEL, tuple(inputs), tuple(used), left_out)
+
+
+def _unusable(features: Head | None, labels: Head | None) -> str:
+    for name, head in (("features", features), ("labels", labels)):
+        if head is None:
+            return f"its {name} were never materialized"
+        if name not in head.outputs:
+            return "validation failed it"
+    return ""
+
+
+def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -> pd.DataFrame | None:
+    """Rows of a table with their labels: by row where both come from the same raw table, else by key; None when neither is possible."""
+    left = ctx.store.get_table(rows.outputs[name].id)
+    right = ctx.store.get_table(labels.outputs["labels"].id)
+    right = right[right[KNOWN] <= pd.Timestamp(ctx.run.as_of)]
+    column = spec.label.name
+    if (rows.data or {}).get("raw") == (labels.data or {}).get("raw"):
+        on = [ROW]
+    else:
+        on = [k for k in spec.sources[spec.primary].keys if k in left and k in right]
+        if not on:
+            return None
+    truth = right[on].assign(**{LABEL: right[column]})
+    return left.merge(truth, on=on, how="inner", sort=False)
+
+
+def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Each feature as ``float64`` (numbers, booleans, all null) or ``str`` (anything else), as a model sees it."""
+    kinds = []
+    for name in names:
+        column = rows[name]
+        numeric = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column) or not column.notna().any()
+        kinds.append((name, "float64" if numeric else "str"))
+    return tuple(kinds)
+
+
+def model_frame(rows: pd.DataFrame, kinds: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Features with the types that a model sees; a feature that no row has is null."""
+    columns = {}
+    for name, kind in kinds:
+        column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
+        columns[name] = pd.to_numeric(column, errors="coerce").astype("float64") if kind == "float64" else column.astype("str").where(column.notna())
+    return pd.DataFrame(columns, index=rows.index)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How labels become numbers: the task, and for classes their order (the positive class of a binary label last)."""
+
+    task: str
+    classes: tuple[object, ...] = ()
+
+    def encode(self, labels: pd.Series) -> np.ndarray:
+        """Numbers of labels: 0 or 1, the index of the class, or the value; NaN for a class that was not learned."""
+        if self.task == "regression":
+            return labels.astype("float64").to_numpy()
+        index = {c: i for i, c in enumerate(self.classes)}
+        return labels.map(lambda v: index.get(plain(v), np.nan)).astype("float64").to_numpy()
+
+
+def plain(value: object) -> object:
+    """A label as a JSON value: numpy scalars opened, whole floats as integers."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
+    """Task and classes from the specification and the labels that are known."""
+    possible = spec.known_task or ("binary", "multiclass", "regression")
+    if possible == ("regression",):
+        return Encoding("regression")
+    values = sorted({plain(v) for v in labels.unique()}, key=lambda v: (str(type(v)), v))
+    if spec.task == "multiclass" or (len(values) > 2 and "binary" not in possible[:1]) or (len(values) > 2 and spec.task is None):
+        return Encoding("multiclass", tuple(values))
+    positive = plain(spec.label.positive)
+    if positive is not None and positive in values:
+        values = [v for v in values if v != positive] + [positive]
+    return Encoding("binary", tuple(values))

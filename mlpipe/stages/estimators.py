@@ -1,0 +1,110 @@
+"""From raw columns to a fitted estimator: preprocessing that fits the model, one seed for every part, curves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.errors import UserCodeError
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.deadline import deadline
+from mlpipe.stages.sources import call_any
+from mlpipe.stores.bundles import seed_everything
+
+MAX_CATEGORIES = 50
+Kinds = Sequence[tuple[str, str]]
+
+
+class Part(NamedTuple):
+    """Rows to learn from or to choose by: features `X` and encoded labels `y` (0 or 1, class index, or the value)."""
+
+    X: pd.DataFrame
+    y: np.ndarray
+
+
+def fitted(spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds, where: str) -> tuple[Any, dict[str, list[dict[str, float]]]]:
+    """A fitted estimator, and the curves that were logged or that it offers.
+
+    Raises
+    ------
+    UserCodeError
+        When the estimator or the `fit` function raises, takes too long, or gives something that cannot predict.
+    """
+    logged: list[dict[str, float]] = []
+
+    def log(step: float, **values: float) -> None:
+        logged.append({"step": float(step), **{k: float(v) for k, v in values.items()}})
+
+    with deadline(spec.timeout, f"training of {where}"):
+        if spec.model.fit is not None:
+            estimator = call_any(spec.model.fit, train, valid, dict(spec.model.params), log, where=where)
+        else:
+            model = prepared(spec, train.X, kinds)
+            call_any(_fit_of(model), train.X, train.y, where=where)
+            estimator = model
+    _must_predict(spec, estimator, where)
+    curves = {"log": logged} if logged else {}
+    return estimator, {**curves, **_own_curves(estimator)}
+
+
+def _fit_of(model: Any) -> Callable[..., Any]:
+    def fit(X: pd.DataFrame, y: np.ndarray) -> Any:
+        return model.fit(X, y)
+
+    return fit
+
+
+def _must_predict(spec: PipelineSpec, estimator: Any, where: str) -> None:
+    classifies = spec.known_task is None or "regression" not in spec.known_task
+    needed = "predict_proba" if classifies else "predict"
+    if not hasattr(estimator, needed):
+        fix = "Wrap it in sklearn.calibration.CalibratedClassifierCV." if classifies else "Return a fitted scikit-learn regressor."
+        raise UserCodeError(f"{type(estimator).__name__} has no {needed}", where=where, fix=fix)
+
+
+def prepared(spec: PipelineSpec, X: pd.DataFrame, kinds: Kinds) -> Any:
+    """The specification's estimator, seeded, behind the preprocessing that it needs. A pipeline of the user's own is left as it is."""
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+
+    estimator = seed_everything(clone(spec.model.estimator).set_params(**spec.model.params), spec.seed)
+    if spec.model.preprocess == "none" or isinstance(estimator, Pipeline):
+        return estimator
+    return Pipeline([("prepare", preprocessing(estimator, X, kinds)), ("model", estimator)])
+
+
+def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
+    """Column transformer for an estimator.
+
+    Models that take missing values as they are (boosted trees) get numbers untouched and categories as ordered codes. All others get
+    medians with an indicator, scaling, and one column a category; rare categories share one.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+    from sklearn.utils import get_tags
+
+    numeric = [n for n, k in kinds if k == "float64" and X[n].notna().any()]
+    textual = [n for n, k in kinds if k == "str"]
+    fill = SimpleImputer(strategy="constant", fill_value="(missing)")
+    if get_tags(estimator).input_tags.allow_nan:
+        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=254, encoded_missing_value=np.nan)
+        steps = [("numbers", "passthrough", numeric), ("categories", make_pipeline(fill, codes), textual)]
+    else:
+        medians = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+        columns = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
+        steps = [("numbers", medians, numeric), ("categories", make_pipeline(fill, columns), textual)]
+    return ColumnTransformer([s for s in steps if s[2]], verbose_feature_names_out=False)
+
+
+def _own_curves(estimator: Any) -> dict[str, list[dict[str, float]]]:
+    """Curves that the last step of an estimator keeps: loss or score by iteration."""
+    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    curves = {}
+    for name in ("loss_curve_", "validation_scores_", "train_score_", "validation_score_"):
+        values = getattr(last, name, None)
+        if values is not None and len(values):
+            curves[name.rstrip("_")] = [{"step": float(i), "value": float(v)} for i, v in enumerate(values)]
+    return curves

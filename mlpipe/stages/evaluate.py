@@ -1,0 +1,219 @@
+"""Evaluate: metrics with intervals on the rows kept for judging, beside baselines and the champion, and what each gate says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.core.bootstrap import Interval, Paired, interval, paired
+from mlpipe.core.gates import Evidence, GateDecision, decide, passed
+from mlpipe.core.metrics import DEFAULTS, METRICS, Scored, evaluate
+from mlpipe.records.codec import HEAD_DATA, Head
+from mlpipe.records.record import Found, Input, MetricValue
+from mlpipe.spec.modeling import Gate
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.champions import Champion, opened, state_of
+from mlpipe.stages.context import Context
+from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect
+from mlpipe.stages.frames import ROW, TIME
+from mlpipe.stages.runner import Plan, Result, Stage, stored
+from mlpipe.stages.splits import parts
+from mlpipe.stages.train import rule_scores
+from mlpipe.stores.bundles import Bundle
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model on some rows: what it is called, its scores, and its metrics with intervals."""
+
+    name: str
+    scored: Scored
+    values: dict[str, float]
+    intervals: dict[str, Interval]
+
+
+def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
+    """A plan a partition: its model, on the test part of its own window; the champion as of the run's clock."""
+    heads = ctx.need(f"{spec.name}/model", keys, spec.name)
+    champion = opened(spec, state_of(ctx).champion, ctx)
+    functions = tuple(f for f in (spec.baseline,) if f is not None)
+    for key in keys:
+        head = heads[key]
+        if "bundle" not in head.outputs:
+            yield Plan(key, partial(_nothing, head), reusable=False)
+            continue
+        window = spec.partitions.before(key, spec.training_window)
+        data = collect(spec, window, ctx)
+        inputs = [head.read("bundle"), *data.inputs]
+        if champion is not None:
+            inputs.append(Input(asset=f"{spec.name}/production", partition=str(champion.number), record=champion.model.id, name="champion", id=champion.version.bundle))
+        params: dict[str, Any] = {
+            "metrics": spec.metrics,
+            "gates": [g.model_dump(mode="json") for g in spec.gates],
+            "blocks": spec.blocks,
+            "bootstrap": spec.bootstrap,
+            "split": spec.split.model_dump(mode="json"),
+            "window": spec.training_window,
+            "lead": spec.lead,
+            "champion_data_end": champion.data_end if champion else None,
+            "champion_version": champion.number if champion else None,
+        }
+        work = partial(_work, spec, key, head, window, data, champion, ctx)
+        yield Plan(key, work, inputs=tuple(inputs), params=params, functions=functions, seeds={"bootstrap": spec.seed})
+
+
+def _nothing(head: Head) -> Result:
+    why = str((head.data or {}).get("refused", "no model was trained"))
+    return Result(verdict="no_model", findings=(Found(what=why),), data={HEAD_DATA: {}}, headline=f"**Nothing to evaluate**: {why}.")
+
+
+def _work(spec: PipelineSpec, key: str, head: Head, window: Sequence[str], data: Dataset, champion: Champion | None, ctx: Context) -> Result:
+    bundle = ctx.store.get_bundle(head.outputs["bundle"].id, trusted=spec.model.trusted)
+    test = data.rows[parts(spec, window, data.rows).masks["test"]].reset_index(drop=True)
+    y = Encoding(bundle.task, bundle.classes).encode(test[data.label])
+    known = np.isfinite(y)
+    test, y = test[known].reset_index(drop=True), y[known]
+    names = names_of(spec, bundle.task)
+    blocks = test[spec.blocks if spec.blocks is not None and spec.blocks in test else DAY].to_numpy()
+    ctx.log(f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks")
+    challenger = _judge(spec, "challenger", scored_by(bundle, test, y), names, blocks)
+    baselines = _baselines(spec, key, bundle, test, y, names, blocks)
+    against = {b.name: _compare(spec, challenger.scored, b.scored, names, blocks) for b in baselines}
+    rival, versus, incomparable = _champion(spec, bundle, champion, test, y, names, blocks)
+    evidence = Evidence(
+        metrics=challenger.values,
+        intervals={n: (i.low, i.high) for n, i in challenger.intervals.items()},
+        baselines=against,
+        champion=versus,
+        champion_version=str(champion.number) if champion else None,
+        incomparable=incomparable,
+        ids=(head.record, head.outputs["bundle"].id),
+    )
+    decisions = [decide(g.kind, g.params, evidence) for g in gates_of(spec, bundle.task, champion is None)]
+    table = test[[DAY, ROW]].assign(**{TIME: test[TIME], "y": y, **_score_columns(challenger.scored)})
+    judged = [challenger, *baselines, *([rival] if rival else [])]
+    return _result(spec, judged, decisions, table, head, champion, incomparable, names, against, ctx)
+
+
+def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
+    """Metrics to report; the first is the primary."""
+    fitting = tuple(m for m in spec.metrics if task in METRICS[m].tasks)
+    return fitting or tuple(DEFAULTS[task])  # type: ignore[index]
+
+
+def gates_of(spec: PipelineSpec, task: str, first: bool) -> list[Gate]:
+    """The declared gates; the first model of all must besides beat the constant baseline."""
+    gates = list(spec.gates)
+    if first and not any(g.kind == "beats_baseline" and g.params.get("baseline", "constant") == "constant" for g in gates):
+        gates.append(Gate(kind="beats_baseline", params={"metric": names_of(spec, task)[0]}))
+    return gates
+
+
+def scored_by(bundle: Bundle, rows: pd.DataFrame, y: np.ndarray) -> Scored:
+    """A bundle's scores of some rows, beside the truth."""
+    return Scored(y, bundle.predict(rows), bundle.threshold, bundle.classes)
+
+
+def _judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], blocks: np.ndarray) -> Judged:
+    values = evaluate(scored, list(names))
+    intervals = {n: interval(scored, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
+    return Judged(name, scored, values, intervals)
+
+
+def _compare(spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray) -> dict[str, Paired]:
+    return {n: paired(a, b, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
+
+
+def _baselines(spec: PipelineSpec, key: str, bundle: Bundle, test: pd.DataFrame, y: np.ndarray, names: Sequence[str], blocks: np.ndarray) -> list[Judged]:
+    constant = np.asarray(bundle.extra["constant"], dtype="float64")
+    scores = np.tile(constant, (len(y), 1)) if bundle.task == "multiclass" else np.full(len(y), float(constant))
+    scored = Scored(y, scores, bundle.extra.get("constant_threshold"), bundle.classes)
+    out = [_judge(spec, "constant", scored, names, blocks)]
+    if spec.baseline is not None and bundle.task != "multiclass":
+        rule = rule_scores(spec, test[list(bundle.feature_names)], key)
+        out.append(_judge(spec, "rule", Scored(y, rule, bundle.extra.get("rule_threshold"), bundle.classes), names, blocks))
+    return out
+
+
+def _champion(
+    spec: PipelineSpec, bundle: Bundle, champion: Champion | None, test: pd.DataFrame, y: np.ndarray, names: Sequence[str], blocks: np.ndarray
+) -> tuple[Judged | None, dict[str, Paired] | None, str]:
+    """The champion on the rows that neither model was trained or chosen on; the reason when there are none."""
+    if champion is None:
+        return None, None, ""
+    if champion.bundle.task != bundle.task or champion.bundle.classes != bundle.classes:
+        return None, None, f"version {champion.number} predicts something else"
+    missing = [n for n in champion.bundle.feature_names if n not in test]
+    if missing:
+        return None, None, f"version {champion.number} needs the feature {missing[0]!r}, which is no longer made"
+    later = (test[TIME] + pd.Timedelta(spec.lead) >= pd.Timestamp(champion.data_end)).to_numpy()
+    if not later.any():
+        return None, None, f"no row is later than what version {champion.number} was trained and judged on (until {champion.data_end:%Y-%m-%d})"
+    rows = test[later].reset_index(drop=True)
+    theirs = scored_by(champion.bundle, rows, y[later])
+    ours = scored_by(bundle, rows, y[later])
+    rival = _judge(spec, "champion", theirs, names, blocks[later])
+    return rival, _compare(spec, ours, theirs, names, blocks[later]), ""
+
+
+def _score_columns(scored: Scored) -> dict[str, np.ndarray]:
+    if scored.score.ndim == 1:
+        return {"score": scored.score}
+    return {f"score_{i}": scored.score[:, i] for i in range(scored.score.shape[1])}
+
+
+def _values(judged: Judged, split: str) -> list[MetricValue]:
+    out = []
+    for name, value in judged.values.items():
+        bounds = judged.intervals[name]
+        out.append(MetricValue(name=name, value=value, better=METRICS[name].better, split=split, low=bounds.low, high=bounds.high))
+    return out
+
+
+def _result(
+    spec: PipelineSpec,
+    judged: list[Judged],
+    decisions: list[GateDecision],
+    table: pd.DataFrame,
+    head: Head,
+    champion: Champion | None,
+    incomparable: str,
+    names: Sequence[str],
+    against: dict[str, dict[str, Paired]],
+    ctx: Context,
+) -> Result:
+    splits = {"challenger": "test"}
+    metrics = [v for j in judged for v in _values(j, splits.get(j.name, j.name))]
+    good = passed(decisions)
+    verdict = "pass" if good else "not_comparable" if all(d.verdict in ("pass", "not_comparable") for d in decisions) else "fail"
+    failed = [d.sentence for d in decisions if d.verdict != "pass"]
+    primary = names[0]
+    mine, base = judged[0].values[primary], judged[1].values[primary]
+    bounds = judged[0].intervals[primary]
+    bundle_id = head.outputs["bundle"].id
+    data = {
+        "primary": primary,
+        "rows": len(table),
+        "bundle": bundle_id,
+        "model_record": head.record,
+        "gates": [d.to_dict() for d in decisions],
+        "champion": champion.number if champion else None,
+        "incomparable": incomparable,
+        "lift": {n: {m: p.difference for m, p in pairs.items()} for n, pairs in against.items()},
+        HEAD_DATA: {"bundle": bundle_id, "gates_passed": good, "primary": primary, **{k: (head.data or {}).get(k) for k in ("data_end",)}},
+    }
+    champions = next((f", champion {j.values[primary]:.4g}" for j in judged if j.name == "champion"), "")
+    return Result(
+        outputs=(stored(ctx.store, "scored", table),),
+        metrics=tuple(metrics),
+        verdict=verdict,
+        findings=tuple(Found(what=s) for s in failed),
+        data=data,
+        headline=f"{primary} **{mine:.4g}** [{bounds.low:.4g}, {bounds.high:.4g}] (constant {base:.4g}{champions}) on {len(table):,} rows; gates: **{verdict.replace('_', ' ')}**.",
+    )
+
+
+STAGE = Stage("evaluate", "evaluation", "1", plans)

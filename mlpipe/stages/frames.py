@@ -1,0 +1,161 @@
+"""Frames that stages read: validated rows, known labels, feature tables. The names of reserved columns stand here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from mlpipe.errors import DataError, UserCodeError, did_you_mean
+from mlpipe.records.codec import Head
+from mlpipe.records.record import Input
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.context import Context
+from mlpipe.stages.sources import call_any
+
+ROW = "_row"
+"""Position of a row in its raw table; with the partition it names the row."""
+TIME = "_time"
+"""Moment of prediction of a row, in UTC."""
+KNOWN = "_known_at"
+"""Instant from which a label is known, in UTC."""
+
+
+def usable(head: Head) -> bool:
+    """Whether a validated partition may be read downstream."""
+    return head.verdict == "pass"
+
+
+def validated(ctx: Context, raw: Head, head: Head, source: str) -> pd.DataFrame:
+    """Rows of a source that keep the contract, and those repaired; with `ROW`, in the order of the raw table."""
+    frame = ctx.store.get_table(raw.outputs[source].id)
+    kept = ctx.store.get_table(head.outputs[f"{source}/kept"].id)[ROW].to_numpy()
+    rows = frame.iloc[kept].assign(**{ROW: kept})
+    repaired = head.outputs.get(f"{source}/repaired")
+    if repaired is not None:
+        rows = pd.concat([rows, ctx.store.get_table(repaired.id)], ignore_index=True).sort_values(ROW, kind="stable")
+    return rows.reset_index(drop=True)
+
+
+def read_inputs(raw: Head, head: Head, source: str) -> tuple[Input, ...]:
+    """Everything that `validated` reads, as inputs of a record."""
+    names = [n for n in (f"{source}/kept", f"{source}/repaired") if n in head.outputs]
+    return (raw.read(source), *(head.read(n) for n in names))
+
+
+class Validated:
+    """Validated rows of a pipeline's partitions, read once each, and the inputs that were read."""
+
+    def __init__(self, spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> None:
+        self.spec, self.ctx = spec, ctx
+        self.heads = ctx.heads.find(f"{spec.name}/validated", keys)
+        self.raw = ctx.heads.find(f"{spec.name}/raw", keys)
+        self.good = [k for k in keys if k in self.heads and k in self.raw and usable(self.heads[k])]
+
+    def frame(self, source: str, keys: Sequence[str]) -> pd.DataFrame:
+        """Rows of a source in some partitions; those that failed or were never made are left out."""
+        frames = [validated(self.ctx, self.raw[k], self.heads[k], source) for k in keys if k in self.good]
+        frames = [f for f in frames if len(f)]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def inputs(self, source: str, keys: Sequence[str]) -> tuple[Input, ...]:
+        """The materializations behind `frame`."""
+        return tuple(i for k in keys if k in self.good for i in read_inputs(self.raw[k], self.heads[k], source))
+
+
+def moments(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
+    """Moment of prediction of each row, in UTC; without any time column, the start of the partition."""
+    column = spec.prediction_time or spec.sources[spec.primary].event_time
+    if column is None:
+        return pd.Series(pd.Timestamp(spec.partitions.window(key).start), index=rows.index).dt.as_unit("us")
+    if column not in rows:
+        raise DataError(f"there is no column {column!r}", where=f"pipeline {spec.name}, prediction_time", fix=did_you_mean(column, list(rows.columns)))
+    times = rows[column]
+    if column != spec.sources[spec.primary].event_time:
+        from mlpipe.stages.times import instants
+
+        times = instants(times, spec.partitions.timezone, f"pipeline {spec.name}, column {column}")
+    return times - pd.Timedelta(spec.lead)
+
+
+def hidden_columns(spec: PipelineSpec) -> tuple[str, ...]:
+    """Columns that no feature may see: the label and what becomes known with it."""
+    return tuple(c for c in (spec.label.column, *spec.label.outcomes) if c is not None)
+
+
+def known_labels(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame | None, bound: datetime, key: str = "") -> pd.DataFrame:
+    """Labels of some primary rows, as known at an instant.
+
+    Parameters
+    ----------
+    rows
+        Validated rows of the primary source.
+    own
+        Validated rows of the label's own source, or None when the label comes from the primary source.
+    bound
+        Instant; a label known later than this does not exist.
+    key
+        Partition, for errors.
+
+    Returns
+    -------
+    DataFrame
+        `rows` with `KNOWN` and the label column added; only rows whose label is known and not null.
+    """
+    label, where = spec.label, f"pipeline {spec.name}, label" + (f", partition {key}" if key else "")
+    if not len(rows):
+        return rows.assign(**{KNOWN: pd.Series(dtype="datetime64[us, UTC]"), label.name: pd.Series(dtype="float64")})
+    if own is not None:
+        values, known = _from_own_source(spec, rows, own, where)
+    else:
+        values = _values(spec, rows, where)
+        known = _known_at(spec, rows, key)
+    out = rows.assign(**{label.name: values, KNOWN: known})
+    mask = out[label.name].notna() & out[KNOWN].notna() & (out[KNOWN] <= pd.Timestamp(bound))
+    return out[mask].reset_index(drop=True)
+
+
+def _values(spec: PipelineSpec, rows: pd.DataFrame, where: str) -> pd.Series:
+    label = spec.label
+    if label.function is None:
+        if label.column not in rows:
+            raise DataError(f"there is no column {label.column!r}", where=where, fix=did_you_mean(str(label.column), list(rows.columns)))
+        return rows[label.column]
+    values = call_any(label.function, rows.drop(columns=[ROW], errors="ignore").copy(), where=where)
+    if not isinstance(values, pd.Series) and hasattr(values, "__len__") and len(values) == len(rows):
+        values = pd.Series(values, index=rows.index)
+    if not isinstance(values, pd.Series) or len(values) != len(rows) or not values.index.equals(rows.index):
+        raise UserCodeError(f"the label function must return one value a row ({len(rows)} rows), in their order", where=where, fix="Return a Series with the index of the rows.")
+    return values
+
+
+def _known_at(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
+    column = spec.sources[spec.primary].event_time
+    if column is not None:
+        return rows[column] + pd.Timedelta(spec.label.available_after)
+    return pd.Series(pd.Timestamp(spec.partitions.window(key or spec.partitions.key_at(datetime.min)).start), index=rows.index).dt.as_unit("us")
+
+
+def _from_own_source(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, where: str) -> tuple[pd.Series, pd.Series]:
+    """The newest label row per key; it is known at its own event time plus the delay."""
+    source = spec.sources[str(spec.label.source)]
+    keys = list(source.keys)
+    missing = [k for k in keys if k not in rows]
+    if missing:
+        raise DataError(f"the rows have no column {missing[0]!r} to meet their labels by", where=where, fix=did_you_mean(missing[0], list(rows.columns)))
+    if not len(own):
+        return pd.Series([None] * len(rows), index=rows.index), pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
+    values = _values(spec, own, where)
+    time = own[source.event_time] + pd.Timedelta(spec.label.available_after) if source.event_time else None
+    labels = own[keys].assign(_value=values, _known=time if time is not None else pd.NaT)
+    if time is not None:
+        labels = labels.sort_values("_known", kind="stable")
+    labels = labels.drop_duplicates(keys, keep="last")
+    joined = rows[keys].merge(labels, on=keys, how="left", validate="many_to_one")
+    joined.index = rows.index
+    known = joined["_known"] if time is not None else _known_at(spec, rows, "")
+    return joined["_value"], known
+
+
+def by_source(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Copies of frames for a user's function, without the reserved columns: it may change what it is given."""
+    return {name: frame.drop(columns=[c for c in (ROW,) if c in frame]).copy() for name, frame in frames.items()}

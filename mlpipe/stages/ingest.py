@@ -1,0 +1,121 @@
+"""Ingest: the rows of each source in a partition, frozen under the name of their content."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from mlpipe.errors import MlpipeError
+from mlpipe.records.codec import HEAD_DATA, Head
+from mlpipe.records.record import Found, Input
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.sources import LoadSource
+from mlpipe.stages.context import Context
+from mlpipe.stages.runner import Plan, Result, Stage, stored
+from mlpipe.stages.sources import Piece, load
+
+Schema = dict[str, dict[str, str]]
+
+
+def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
+    """One load a source for all keys, then a plan a key.
+
+    A key that cannot be read is passed over; when all others are done, its error is raised.
+    """
+    loads: dict[str, dict[str, Piece | MlpipeError]] = {}
+    for name in spec.sources:
+        ctx.log(f"{spec.name}: reading {name} for {len(keys)} partition{'s' if len(keys) > 1 else ''}")
+        loads[name] = dict(load(spec, name, keys, ctx))
+    functions = tuple(s.function for s in spec.sources.values() if isinstance(s, LoadSource))
+    failed: list[MlpipeError] = []
+    for key in keys:
+        pieces = {name: loads[name][key] for name in spec.sources}
+        errors = [p for p in pieces.values() if isinstance(p, MlpipeError)]
+        failed += errors[:1]
+        if not errors:
+            good = {n: p for n, p in pieces.items() if isinstance(p, Piece)}
+            work = partial(_work, spec, key, good, ctx)
+            yield Plan(key, work, inputs=_upstream_inputs(spec, key), params=_params(spec), functions=functions, reusable=False)
+    if failed:
+        more = f"; {len(failed) - 1} further partitions failed likewise" if len(failed) > 1 else ""
+        first = failed[0]
+        raise type(first)(first.what + more, where=first.where, fix=first.fix, findings=first.findings)
+
+
+def _upstream_inputs(spec: PipelineSpec, key: str) -> tuple[Input, ...]:
+    return tuple(Input(asset=s.asset, partition=key, record="", name=n) for n, s in spec.sources.items() if hasattr(s, "asset"))
+
+
+def _params(spec: PipelineSpec) -> dict[str, Any]:
+    """How each source is read, without its contract (a matter of validation) and without credentials."""
+    shown = {n: s.model_dump(exclude={"contract", "url", "timeout"}, exclude_defaults=True) for n, s in spec.sources.items()}
+    return {"sources": {n: {**d, "type": s.type} for (n, d), s in zip(shown.items(), spec.sources.values(), strict=True)}}
+
+
+def _work(spec: PipelineSpec, key: str, pieces: Mapping[str, Piece], ctx: Context) -> Result:
+    outputs, schema = [], {}
+    for name, piece in pieces.items():
+        frame = empty_as_null(piece.frame)
+        outputs.append(stored(ctx.store, name, frame, spec.sources[name].keys))
+        schema[name] = {str(c): kind(frame[c]) for c in frame.columns}
+    previous = _previous(spec, key, ctx)
+    findings = [*_changes(schema, previous), *_unplaced(pieces)]
+    rows = {o.name: o.rows for o in outputs}
+    counts = ", ".join(f"**{n:,}** {name}" for name, n in rows.items())
+    return Result(
+        outputs=tuple(sorted(outputs, key=lambda o: o.name != spec.primary)),
+        findings=tuple(findings),
+        data={"rows": rows, HEAD_DATA: {"schema": schema}},
+        headline=f"{counts} rows frozen." + (f" {len(findings)} finding{'s' if len(findings) > 1 else ''}." if findings else ""),
+    )
+
+
+def empty_as_null(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with columns of nothing but nulls typed as null.
+
+    What type a reader guesses for such a column depends on the rows it saw beside it, and so on how many partitions were read at once.
+    """
+    empty = {c: pd.Series([None] * len(frame), dtype="object", index=frame.index) for c in frame.columns if not frame[c].notna().any()}
+    return frame.assign(**empty) if empty else frame
+
+
+def kind(column: pd.Series) -> str:
+    """Name of a column's type for people: int, float, bool, datetime, string, null, or mixed."""
+    if not column.notna().any():
+        return "null"
+    inferred = pd.api.types.infer_dtype(column, skipna=True)
+    names = {"integer": "int", "floating": "float", "boolean": "bool", "datetime64": "datetime", "mixed-integer-float": "float"}
+    return names.get(inferred, inferred)
+
+
+def _previous(spec: PipelineSpec, key: str, ctx: Context) -> Head | None:
+    before = spec.partitions.before(key, 1) if spec.partitions.every != "none" else ()
+    return ctx.heads.find(f"{spec.name}/raw", before).get(before[-1]) if before else None
+
+
+def _changes(schema: Schema, previous: Head | None) -> Iterator[Found]:
+    """Columns that appeared, vanished or changed type since the partition before; a null column tells no type."""
+    old: Schema = dict((previous.data or {}).get("schema", {})) if previous is not None else {}
+    since = previous.partition if previous is not None else ""
+    for source, columns in schema.items():
+        if source not in old:
+            continue
+        before = old[source]
+        for column in columns.keys() | before.keys():
+            where = f"source {source}, column {column}"
+            if column not in before:
+                yield Found(what=f"appeared since {since}, as {columns[column]}", where=where)
+            elif column not in columns:
+                yield Found(what=f"vanished since {since}", where=where, fix="A feature or contract that names it will fail.")
+            elif columns[column] != before[column] and "null" not in (columns[column], before[column]):
+                yield Found(what=f"changed type since {since}: {before[column]} to {columns[column]}", where=where)
+
+
+def _unplaced(pieces: Mapping[str, Piece]) -> Iterator[Found]:
+    for name, piece in pieces.items():
+        if piece.unplaced:
+            yield Found(what=f"{piece.unplaced} rows of the load have no event time and belong to no partition", where=f"source {name}")
+
+
+STAGE = Stage("ingest", "raw", "1", plans)

@@ -1,0 +1,250 @@
+"""Monitor: how the trailing window differs from what the champion learned from, and how well predictions did once labels are ripe."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.core.drift import ColumnDrift, alarms, compare
+from mlpipe.core.grid import Grid
+from mlpipe.core.metrics import METRICS, Scored, evaluate
+from mlpipe.core.profile import merge, profile
+from mlpipe.core.profile_codec import from_bytes
+from mlpipe.records.codec import HEAD_DATA, Head
+from mlpipe.records.record import Found, Input, MetricValue, Output
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.champions import Champion, opened, state_of
+from mlpipe.stages.context import Context
+from mlpipe.stages.dataset import LABEL, Encoding, met
+from mlpipe.stages.evaluate import names_of
+from mlpipe.stages.grids import grid_of, profile_of
+from mlpipe.stages.references import Reference, reference_of
+from mlpipe.stages.runner import Plan, Result, Stage, stored
+from mlpipe.stages.train import score_frame
+
+SCORE = "score"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is compared on one day: the window's heads, the champion and the anchor, and the grid."""
+
+    keys: tuple[str, ...]
+    features: dict[str, Head]
+    predictions: dict[str, Head]
+    labels: dict[str, Head]
+    champion: Champion
+    anchor: Champion
+    grid_id: str
+    grid: Grid
+
+    def inputs(self) -> tuple[Input, ...]:
+        """Everything that is read."""
+        read = [h.read("features") for h in self.features.values()]
+        read += [h.read("predictions") for h in self.predictions.values()]
+        read += [h.read("labels") for h in self.labels.values()]
+        for name, version in (("champion", self.champion), ("anchor", self.anchor)):
+            read.append(Input(asset=f"{self.champion.model.pipeline}/model", partition=version.model.partition, record=version.model.id, name=name, id=version.version.bundle))
+        return tuple(read)
+
+
+def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
+    """A plan a partition. Before there is a champion, the record says so."""
+    ctx.need(f"{spec.name}/features", keys, spec.name)
+    state = state_of(ctx)
+    champion, anchor = opened(spec, state.champion, ctx), opened(spec, state.anchor, ctx)
+    found = grid_of(spec, ctx, force=True) if champion is not None else None
+    for key in keys:
+        watch = _watch(spec, key, champion, anchor, found, ctx)
+        if watch is None:
+            verdict = "no_champion" if champion is None else "no_data"
+            yield Plan(key, partial(_nothing, verdict), reusable=False)
+            continue
+        unripe = any(h.verdict != "ripe" for h in watch.labels.values())
+        params: dict[str, Any] = {
+            "monitor": spec.monitor.model_dump(mode="json"),
+            "calendar": spec.features.calendar,
+            "version": watch.champion.number,
+            "anchor": watch.anchor.number,
+            "metrics": spec.metrics,
+            "grid": watch.grid_id,
+            "window": watch.keys,
+            "as_of": ctx.run.as_of if unripe else None,
+        }
+        yield Plan(key, partial(_work, spec, key, watch, ctx), inputs=watch.inputs(), params=params)
+
+
+def _nothing(verdict: str) -> Result:
+    why = "no model is in production" if verdict == "no_champion" else "no partition of the window has features"
+    return Result(verdict=verdict, findings=(Found(what=why),), data={HEAD_DATA: {}}, headline=f"**Nothing to compare**: {why}.")
+
+
+def _watch(spec: PipelineSpec, key: str, champion: Champion | None, anchor: Champion | None, found: tuple[str, Grid] | None, ctx: Context) -> Watch | None:
+    if champion is None or anchor is None or found is None:
+        return None
+    keys = (*spec.partitions.before(key, spec.monitor.window - 1), key) if spec.partitions.every != "none" else (key,)
+    heads = {n: ctx.heads.find(f"{spec.name}/{n}", keys) for n in ("features", "predictions", "labels")}
+    good = {n: {k: h for k, h in hs.items() if n in h.outputs} for n, hs in heads.items()}
+    return Watch(keys, good["features"], good["predictions"], good["labels"], champion, anchor, *found) if good["features"] else None
+
+
+def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
+    names = watch.champion.bundle.feature_names
+    current = merge([profile_of(ctx, h.outputs["features"].id, (h.data or {})["features"], watch.grid_id, watch.grid) for h in watch.features.values()])
+    reference = reference_of(spec, watch.champion, watch.grid_id, watch.grid, ctx)
+    watched = _watched(spec, names, reference)
+    columns = [n for n in names if n in watch.grid.columns]
+    drifts = compare(watch.grid, reference.profile, current, columns)
+    raised = alarms({n: drifts[n] for n in watched if n in drifts}, reference.thresholds)
+    fixed = compare(watch.grid, reference_of(spec, watch.anchor, watch.grid_id, watch.grid, ctx).profile, current, columns)
+    score, score_fixed = _score_drift(watch, watch.champion, ctx), _score_drift(watch, watch.anchor, ctx)
+    realised, rolling, days = _realised(spec, key, watch, ctx)
+    table = _table(drifts, fixed, reference, watched, raised)
+    metrics = _metrics(spec, watch, drifts, fixed, watched, raised, score, score_fixed, realised, rolling)
+    verdict = "drift" if raised else "stable"
+    data = {
+        "version": watch.champion.number,
+        "anchor": watch.anchor.number,
+        "window": [watch.keys[0], watch.keys[-1]],
+        "partitions": len(watch.features),
+        "alarms": list(raised),
+        "thresholds": {n: reference.thresholds.get(n) for n in watched},
+        "not_watched": {n: reference.excluded.get(n, "not in 'watch'") for n in names if n not in watched},
+        "labelled_days": days,
+        HEAD_DATA: {"version": watch.champion.number, "alarms": list(raised)[:50], "realised": bool(realised)},
+    }
+    return Result(
+        outputs=(stored(ctx.store, "drift", table),),
+        metrics=tuple(metrics),
+        verdict=verdict,
+        findings=tuple(_finding(drifts[n], reference.thresholds.get(n, float("nan"))) for n in raised),
+        data=data,
+        headline=_headline(spec, watch, drifts, watched, raised, score, realised, rolling, reference),
+    )
+
+
+def _watched(spec: PipelineSpec, names: Sequence[str], reference: Reference) -> list[str]:
+    """Features that may raise an alarm: those asked for, else all that are not excluded."""
+    return [n for n in names if (n in spec.monitor.watch if spec.monitor.watch else n not in reference.excluded)]
+
+
+def _finding(drift: ColumnDrift, threshold: float) -> Found:
+    return Found(what=f"PSI {drift.psi:.3f} is above its threshold {threshold:.3f} ({drift.band})", where=f"feature {drift.column}")
+
+
+def _score_drift(watch: Watch, version: Champion, ctx: Context) -> float:
+    """PSI of the scores in the window against a version's scores on its validation rows; NaN without predictions."""
+    outputs = {o.name: o for o in version.model.outputs}
+    if not watch.predictions or "score_profile" not in outputs:
+        return float("nan")
+    grid = Grid.from_bytes(ctx.store.get_bytes(outputs["score_grid"].id))
+    reference = from_bytes(ctx.store.get_bytes(outputs["score_profile"].id))
+    frames = [ctx.store.get_table(h.outputs["predictions"].id, columns=[SCORE]) for h in watch.predictions.values()]
+    current = profile(pd.concat(frames, ignore_index=True), grid)
+    return compare(grid, reference, current, [SCORE])[SCORE].psi
+
+
+def _realised(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> tuple[dict[str, float], dict[str, float], int]:
+    """Metrics of predictions against ripe labels: of this partition, and over the window; and how many partitions gave rows."""
+    frames: dict[str, pd.DataFrame] = {}
+    for day, head in watch.predictions.items():
+        labels = watch.labels.get(day)
+        if labels is None or labels.verdict != "ripe":
+            continue
+        rows = met(spec, head, "predictions", labels, ctx)
+        if rows is not None and len(rows):
+            frames[day] = rows
+    if not frames:
+        return {}, {}, 0
+    one = _metrics_of(spec, watch, frames[key]) if key in frames else {}
+    return one, _metrics_of(spec, watch, pd.concat(frames.values(), ignore_index=True)), len(frames)
+
+
+def _metrics_of(spec: PipelineSpec, watch: Watch, rows: pd.DataFrame) -> dict[str, float]:
+    bundle = watch.champion.bundle
+    y = Encoding(bundle.task, bundle.classes).encode(rows[LABEL])
+    known = np.isfinite(y)
+    columns = [c for c in rows.columns if c.startswith("score_")] if bundle.task == "multiclass" else []
+    scores = rows[columns].to_numpy() if columns else rows[SCORE].to_numpy()
+    return evaluate(Scored(y[known], scores[known], bundle.threshold, bundle.classes), list(names_of(spec, bundle.task)))
+
+
+def _worst(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> float:
+    return max((drifts[n].psi for n in names if n in drifts), default=float("nan"))
+
+
+def _metrics(
+    spec: PipelineSpec,
+    watch: Watch,
+    drifts: dict[str, ColumnDrift],
+    fixed: dict[str, ColumnDrift],
+    watched: list[str],
+    raised: Sequence[str],
+    score: float,
+    score_fixed: float,
+    realised: dict[str, float],
+    rolling: dict[str, float],
+) -> list[MetricValue]:
+    primary = names_of(spec, watch.champion.bundle.task)[0]
+    share = len(raised) / len(watched) if watched else 0.0
+    named = {"worst_psi": _worst(drifts, watched), "score_psi": score, "drifted_share": share}
+    out = [MetricValue(name=n, value=v, better="lower", split="drift") for n, v in named.items()]
+    out += [MetricValue(name=n, value=v, better="lower", split="anchor") for n, v in {"worst_psi": _worst(fixed, watched), "score_psi": score_fixed}.items()]
+    for split, values in (("realised", realised), ("rolling", rolling)):
+        ordered = sorted(values, key=lambda n: n != primary)
+        out += [MetricValue(name=n, value=values[n], better=METRICS[n].better, split=split) for n in ordered[:1]]
+    for split, values in (("realised", realised), ("rolling", rolling)):
+        out += [MetricValue(name=n, value=v, better=METRICS[n].better, split=split) for n, v in values.items() if n != primary]
+    out += [MetricValue(name=n, value=d.psi, better="lower", split="psi") for n, d in drifts.items()]
+    return out
+
+
+def _table(drifts: dict[str, ColumnDrift], fixed: dict[str, ColumnDrift], reference: Reference, watched: list[str], raised: Sequence[str]) -> pd.DataFrame:
+    rows = [
+        {
+            "feature": n,
+            "psi": d.psi,
+            "threshold": reference.thresholds.get(n, float("nan")),
+            "watched": n in watched,
+            "alarm": n in raised,
+            "band": d.band,
+            "ks": d.ks,
+            "js": d.js,
+            "null_rate_change": d.null_rate_change,
+            "unseen_rate": d.unseen_rate,
+            "anchor_psi": fixed[n].psi,
+        }
+        for n, d in drifts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _headline(
+    spec: PipelineSpec,
+    watch: Watch,
+    drifts: dict[str, ColumnDrift],
+    watched: list[str],
+    raised: Sequence[str],
+    score: float,
+    realised: dict[str, float],
+    rolling: dict[str, float],
+    reference: Reference,
+) -> str:
+    primary = names_of(spec, watch.champion.bundle.task)[0]
+    worst = max((drifts[n] for n in watched if n in drifts), key=lambda d: d.psi, default=None)
+    parts = [f"`{spec.name}@{watch.champion.number}`: **{len(raised)}** of {len(watched)} watched features drift"]
+    if worst is not None:
+        parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {reference.thresholds.get(worst.column, float('nan')):.3f})")
+    if np.isfinite(score):
+        parts.append(f"score PSI {score:.3f}")
+    if realised:
+        parts.append(f"{primary} **{realised[primary]:.4g}** this partition, {rolling[primary]:.4g} over the window")
+    else:
+        parts.append("labels not ripe yet")
+    return "; ".join(parts) + "."
+
+
+STAGE = Stage("monitor", "monitor", "1", plans)

@@ -1,0 +1,112 @@
+"""Register: the decision about an evaluated model, in the ledger, with its model card."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from mlpipe.core.gates import GateDecision, passed
+from mlpipe.errors import DataError
+from mlpipe.ledger.promotion import Candidate, Decision, decide
+from mlpipe.records.codec import HEAD_DATA, Head
+from mlpipe.records.record import Found, Input, MetricValue, Record
+from mlpipe.spec.calendar import DISTANT_PAST
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.card import model_card
+from mlpipe.stages.champions import state_of
+from mlpipe.stages.context import Context, record_of
+from mlpipe.stages.runner import Plan, Result, Stage, output
+
+ROLES = {"manual": "human", "schedule": "schedule", "backfill": "backfill"}
+
+
+def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
+    """A plan a partition. Never reused: it is a decision, not a computation."""
+    heads = ctx.need(f"{spec.name}/evaluation", keys, spec.name)
+    for key in keys:
+        head = heads[key]
+        if "scored" not in head.outputs:
+            yield Plan(key, partial(_nothing, head), reusable=False)
+            continue
+        inputs = (Input(asset=head.asset, partition=key, record=head.record, event=head.event, name="scored", id=head.outputs["scored"].id),)
+        yield Plan(key, partial(_work, spec, key, head, ctx), inputs=inputs, params={"min_tenure": spec.min_tenure}, reusable=False)
+
+
+def _nothing(head: Head) -> Result:
+    return Result(verdict="no_model", findings=(Found(what="there is no evaluated model to register"),), data={HEAD_DATA: {}}, headline="**Nothing to register**: no model was evaluated.")
+
+
+def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
+    evaluation = record_of(ctx, head, spec.name)
+    gates = [GateDecision.from_dict(d) for d in evaluation.data["gates"]]
+    bundle, model = str(evaluation.data["bundle"]), str(evaluation.data["model_record"])
+    if not any(i.name == "bundle" and i.id == bundle for i in evaluation.inputs):
+        raise DataError("the evaluation does not belong to the model that it names", where=f"{spec.name}, partition {key}", fix="Materialize model and evaluation again.")
+    candidate = _candidate(spec, key, evaluation, gates, bundle, ctx)
+    corrected = _corrected(spec, key, candidate, ctx)
+    details: dict[str, Any] = {"model_record": model, "partition": key, "metrics": _test_metrics(evaluation), "gates": [g.to_dict() for g in gates], "run": ctx.run.id}
+    decision = decide(
+        ctx.ledger,
+        candidate,
+        actor=ctx.run.actor or "unknown",
+        reason=ctx.run.trigger.reason or f"trained for {key} ({ctx.run.trigger.kind})",
+        now=ctx.run.as_of,
+        min_tenure=spec.min_tenure,
+        corrected_data=corrected,
+        logical_date=key,
+        details=details,
+    )
+    return _result(spec, key, evaluation, decision, gates, ctx)
+
+
+def _candidate(spec: PipelineSpec, key: str, evaluation: Record, gates: list[GateDecision], bundle: str, ctx: Context) -> Candidate:
+    trigger = "backfill" if ctx.run.backfill else "experiment" if ctx.run.experiment else ctx.run.trigger.kind
+    end = DISTANT_PAST if spec.partitions.every == "none" else spec.partitions.window(key).start
+    return Candidate(
+        bundle=bundle,
+        evaluation_id=evaluation.id,
+        data_end=end,
+        trigger=trigger,
+        role=ROLES.get(trigger, "sensor"),
+        gates_passed=passed(gates),
+        gate_sentence=" ".join(g.sentence for g in gates if g.verdict != "pass"),
+    )
+
+
+def _corrected(spec: PipelineSpec, key: str, candidate: Candidate, ctx: Context) -> bool:
+    """Whether the model was made from corrected data: the champion's own partition, from other inputs. Without partitions always."""
+    champion = state_of(ctx).champion
+    if champion is None:
+        return False
+    return spec.partitions.every == "none" or (candidate.data_end == champion.data_end and candidate.bundle != champion.bundle)
+
+
+def _test_metrics(evaluation: Record) -> dict[str, float]:
+    return {m.name: m.value for m in evaluation.metrics if m.split == "test"}
+
+
+def _result(spec: PipelineSpec, key: str, evaluation: Record, decision: Decision, gates: list[GateDecision], ctx: Context) -> Result:
+    version = decision.version
+    verdict = "promoted" if decision.promoted else "refused" if decision.refused else "candidate"
+    card = model_card(spec, version, evaluation, gates, verdict, decision.reasons)
+    put = ctx.store.put_bytes(card.encode(), "report", ".md")
+    moved = [e for e in decision.entries if e.kind in ("promote", "override")]
+    why = " ".join(decision.reasons)
+    head = {"version": version.number, "promoted": decision.promoted, "entries": [e.number for e in decision.entries], "moved": [e.number for e in moved]}
+    stage = "is **production** now" if verdict == "promoted" else f"is a **{verdict}**: {why}" if why else f"is a **{verdict}**"
+    return Result(
+        outputs=(output("card", put),),
+        metrics=(MetricValue(name="version", value=float(version.number), split="model"),),
+        verdict=verdict,
+        findings=tuple(Found(what=r) for r in decision.reasons),
+        data={"version": version.number, "bundle": version.bundle, "evaluation": evaluation.id, "decided_at": _text(ctx.run.as_of), HEAD_DATA: head},
+        artifacts=(output("model_card", put),),
+        headline=f"`{spec.name}@{version.number}` {stage}",
+    )
+
+
+def _text(instant: datetime) -> str:
+    return instant.isoformat()
+
+
+STAGE = Stage("register", "release", "1", plans)

@@ -1,0 +1,174 @@
+"""How every stage runs: plan, recipe, reuse or work, record. A stage itself only says what it reads and what it does."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from mlpipe.core.fingerprint import fingerprint
+from mlpipe.records.capture import environment, metered, mlpipe_version
+from mlpipe.records.codec import coerce, digest, head_of, sealed, to_bytes
+from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.context import Context
+from mlpipe.stores.store import Put, Store
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the work of a stage gives, before it becomes a record. Holds no clock, so that a recipe may keep it."""
+
+    outputs: tuple[Output, ...] = ()
+    metrics: tuple[MetricValue, ...] = ()
+    verdict: str = ""
+    findings: tuple[Found, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+    curves: tuple[Output, ...] = ()
+    artifacts: tuple[Output, ...] = ()
+    headline: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One partition's work, known before it is done.
+
+    `params` and `inputs` decide the result together with the code, the seed and the environment; `reusable` is False where something
+    outside decides too (a source, the ledger).
+    """
+
+    key: str
+    work: Callable[[], Result]
+    inputs: tuple[Input, ...] = ()
+    params: dict[str, Any] = field(default_factory=dict)
+    functions: tuple[Callable[..., Any], ...] = ()
+    seeds: dict[str, int] = field(default_factory=dict)
+    reusable: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage: the asset it makes, its version (raised when its results change), and its plans for some partitions."""
+
+    name: str
+    asset: str
+    version: str
+    plans: Callable[[PipelineSpec, Sequence[str], Context], Iterator[Plan]]
+
+
+def output(name: str, put: Put) -> Output:
+    """What was put, as an output of a record."""
+    return Output(name=name, id=put.id, rows=put.rows, bytes=put.bytes, sha256=put.sha256)
+
+
+def threads() -> int:
+    """Threads that numerical libraries may use: `OMP_NUM_THREADS`, else one."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return int(text) if text.isdigit() and int(text) > 0 else 1
+
+
+def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Record]:
+    """Run a stage for some partitions, in order; each record is in the store before it is yielded.
+
+    A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded.
+    """
+    with threadpool_limits(limits=threads()):
+        for plan in stage.plans(spec, keys, ctx):
+            with metered() as meter:
+                recipe, result, reused = _result(stage, spec, plan, ctx)
+            record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, meter.cost))
+            ctx.store.add_record(spec.name, record.id, to_bytes(record))
+            ctx.heads.add(head_of(record))
+            yield record
+
+
+def code_of(stage: Stage, plan_functions: Sequence[Callable[..., Any]], ctx: Context) -> Code:
+    """The code behind a stage's result."""
+    names = {f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', type(f).__qualname__)}": fingerprint(f) for f in plan_functions}
+    return Code(stage_version=stage.version, mlpipe=mlpipe_version(), fingerprints=names, archive=ctx.archive, commit=ctx.commit)
+
+
+def recipe_of(stage: Stage, plan: Plan, code: Code) -> str:
+    """Name of what decides the result: inputs by content, parameters, seeds, code, environment, stage version."""
+    return "recipe-" + digest(
+        {
+            "stage": stage.name,
+            "key": plan.key,
+            "version": stage.version,
+            "inputs": sorted([i.asset, i.partition, i.name, i.id] for i in plan.inputs),
+            "params": coerce(plan.params),
+            "seeds": plan.seeds,
+            "code": code.fingerprints,
+            "environment": environment().id,
+        }
+    )
+
+
+def _result(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context) -> tuple[str, Result, bool]:
+    if not plan.reusable:
+        return "", plan.work(), False
+    recipe = recipe_of(stage, plan, code_of(stage, plan.functions, ctx))
+    done = ctx.store.recall(recipe)
+    if done is not None:
+        result = _from_json(done)
+        if all(ctx.store.exists(o.id) for o in (*result.outputs, *result.curves, *result.artifacts)):
+            return recipe, result, True
+    result = plan.work()
+    ctx.store.remember(recipe, _to_json(result))
+    return recipe, result, False
+
+
+def _to_json(result: Result) -> dict[str, Any]:
+    many = ("outputs", "metrics", "findings", "curves", "artifacts")
+    body: dict[str, Any] = {name: [part.model_dump(mode="json") for part in getattr(result, name)] for name in many}
+    body |= {"verdict": result.verdict, "data": result.data, "params": result.params, "headline": result.headline}
+    return dict(coerce(body))
+
+
+def _from_json(body: dict[str, Any]) -> Result:
+    kinds = {"outputs": Output, "metrics": MetricValue, "findings": Found, "curves": Output, "artifacts": Output}
+    parts = {name: tuple(kind.model_validate(p) for p in body[name]) for name, kind in kinds.items()}
+    return Result(**parts, verdict=body["verdict"], data=body["data"], params=body["params"], headline=body["headline"])
+
+
+def _record(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context, result: Result, recipe: str, reused: bool, cost: Cost) -> Record:
+    run = ctx.run
+    return Record(
+        pipeline=spec.name,
+        segment=ctx.segment,
+        deployment=spec.deployment,
+        stage=stage.name,
+        asset=f"{spec.name}/{stage.asset}",
+        partition=plan.key,
+        run=run.id,
+        recipe=recipe,
+        reused=reused,
+        as_of=run.as_of,
+        recorded_at=ctx.now(),
+        trigger=run.trigger,
+        actor=run.actor,
+        params=coerce({**plan.params, **result.params}),
+        metrics=result.metrics,
+        curves=result.curves,
+        inputs=plan.inputs,
+        outputs=result.outputs,
+        code=code_of(stage, plan.functions, ctx),
+        environment=environment(),
+        seeds=plan.seeds,
+        cost=cost,
+        verdict=result.verdict,
+        findings=result.findings,
+        artifacts=result.artifacts,
+        data=coerce(result.data),
+        headline=result.headline,
+        owners=spec.owners,
+        experiment=run.experiment,
+        tags={**spec.tags, **run.tags},
+    )
+
+
+def stored(store: Store, name: str, frame: Any, keys: Sequence[str] = ()) -> Output:
+    """A table put into the store, as an output."""
+    return output(name, store.put_table(frame, keys=tuple(keys)))

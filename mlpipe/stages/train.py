@@ -1,0 +1,203 @@
+"""Train: a model learned from the window that ends before a partition, as a bundle. A refusal is a result, not a crash."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.core.baselines import constant_scores
+from mlpipe.core.grid import Grid, build
+from mlpipe.core.profile import profile
+from mlpipe.core.profile_codec import to_bytes
+from mlpipe.core.threshold import choose
+from mlpipe.errors import DataError
+from mlpipe.records.codec import HEAD_DATA
+from mlpipe.records.record import Found, MetricValue, Output
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.context import Context
+from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
+from mlpipe.stages.estimators import Part, fitted
+from mlpipe.stages.frames import TIME
+from mlpipe.stages.runner import Plan, Result, Stage, output
+from mlpipe.stages.sources import call_any
+from mlpipe.stages.splits import Parts, parts
+from mlpipe.stores.bundles import Bundle
+
+EXAMPLES = 5
+
+
+def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
+    """A plan a partition: its window, collected."""
+    functions = tuple(f for f in (spec.model.fit, spec.baseline) if f is not None)
+    for key in keys:
+        window = spec.partitions.before(key, spec.training_window)
+        ctx.log(f"{spec.name}: collecting {len(window)} partitions to learn from for {key}")
+        data = collect(spec, window, ctx)
+        yield Plan(key, partial(_work, spec, key, window, data, ctx), inputs=data.inputs, params=_params(spec, data), functions=functions, seeds={"seed": spec.seed})
+
+
+def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
+    model = spec.model
+    return {
+        "model": model.estimator if model.estimator is not None else model.fit,
+        "model_params": {**(_deep(model.estimator)), **model.params},
+        "preprocess": model.preprocess,
+        "window": spec.training_window,
+        "split": spec.split,
+        "min_coverage": spec.min_coverage,
+        "min_rows": spec.min_rows,
+        "threshold": spec.threshold,
+        "task": spec.task,
+        "positive": spec.label.positive,
+        "features": data.names,
+        "lead": spec.lead,
+        "left_out": data.left_out,
+    } | {"split": spec.split.model_dump(mode="json")}
+
+
+def _deep(estimator: Any) -> dict[str, Any]:
+    """Every hyper-parameter of an estimator, defaults included; parts that are estimators themselves stand by their class."""
+    return {} if estimator is None else dict(sorted(estimator.get_params(deep=True).items()))
+
+
+def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ctx: Context) -> Result:
+    base = {"window": [window[0], window[-1]] if window else [], "used": len(data.used), "left_out": data.left_out, "coverage": round(data.coverage, 6)}
+    findings = _left_out(data, window)
+    refused = _too_little(spec, data)
+    if refused:
+        return _refusal(refused, base, findings)
+    encoding = encoding_of(spec, data.rows[data.label])
+    try:
+        split = parts(spec, window, data.rows)
+    except DataError as error:
+        return _refusal(str(error), base, findings)
+    y = encoding.encode(data.rows[data.label])
+    rows = {name: int(mask.sum()) for name, mask in split.masks.items()}
+    refused = _too_few(spec, encoding, y, split, rows)
+    if refused:
+        return _refusal(refused, {**base, "rows": rows}, findings)
+    return _fit(spec, key, data, encoding, split, y, {**base, "rows": rows}, findings, ctx)
+
+
+def _refusal(why: str, base: dict[str, Any], findings: list[Found]) -> Result:
+    return Result(verdict="refused", findings=(Found(what=why), *findings), data={**base, "refused": why, HEAD_DATA: {"refused": why}}, headline=f"**No model**: {why}.")
+
+
+def _left_out(data: Dataset, window: Sequence[str]) -> list[Found]:
+    if not data.left_out:
+        return []
+    shown = ", ".join(f"{k} ({why})" for k, why in list(data.left_out.items())[:5])
+    more = f" and {len(data.left_out) - 5} more" if len(data.left_out) > 5 else ""
+    return [Found(what=f"{len(data.left_out)} of {len(window)} partitions are left out of training: {shown}{more}")]
+
+
+def _too_little(spec: PipelineSpec, data: Dataset) -> str:
+    if not len(data.rows):
+        return "no partition of the window has features with known labels"
+    if data.coverage < spec.min_coverage:
+        return f"only {data.coverage:.0%} of the window's partitions can be used, {spec.min_coverage:.0%} are asked (min_coverage)"
+    return ""
+
+
+def _too_few(spec: PipelineSpec, encoding: Encoding, y: np.ndarray, split: Parts, rows: dict[str, int]) -> str:
+    for name, count in rows.items():
+        least = spec.min_rows if name == "train" else 1
+        if count < least:
+            return f"the {name} part holds {count} labelled rows, at least {least} are needed"
+    if encoding.task != "regression" and len(np.unique(y[split.masks["train"]])) < 2:
+        return "the training rows hold a single class"
+    if encoding.task == "regression" and not np.isfinite(y).all():
+        return "the labels hold values that are not finite"
+    return ""
+
+
+def _fit(spec: PipelineSpec, key: str, data: Dataset, encoding: Encoding, split: Parts, y: np.ndarray, base: dict[str, Any], findings: list[Found], ctx: Context) -> Result:
+    masks = split.masks
+    kinds = kinds_of(data.rows[masks["train"]], data.names)
+    X = model_frame(data.rows, kinds)
+    target = y if encoding.task == "regression" else y.astype("int64")
+    train, valid = (Part(X[masks[p]].reset_index(drop=True), target[masks[p]]) for p in ("train", "valid"))
+    ctx.log(f"{spec.name}: learning from {len(train.y):,} rows and {len(kinds)} features")
+    estimator, curves = fitted(spec, train, valid, kinds, f"pipeline {spec.name}, partition {key}, model")
+    draft = Bundle(estimator, encoding.task, kinds, encoding.classes, encoding.classes[-1] if encoding.task == "binary" else None, None, train.X.head(EXAMPLES), {})
+    scores = draft.predict(valid.X)
+    threshold, extra = _thresholds(spec, encoding, train, valid, scores, key)
+    bundle = Bundle(draft.estimator, draft.task, draft.features, draft.classes, draft.positive, threshold, draft.input_example, extra)
+    grid = _score_grid(encoding, scores)
+    outputs = [
+        output("bundle", ctx.store.put_bundle(bundle, trusted=spec.model.trusted)),
+        output("score_grid", ctx.store.put_bytes(grid.to_bytes(), "grid", ".json")),
+        output("score_profile", ctx.store.put_bytes(to_bytes(profile(score_frame(bundle, scores), grid)), "profile", ".bin")),
+    ]
+    made = [output(name, ctx.store.put_json(points, "curve")) for name, points in curves.items()]
+    chosen = split.chosen_until if spec.partitions.every != "none" else None
+    end = spec.partitions.window(key).start if spec.partitions.every != "none" else None
+    details = {"task": encoding.task, "classes": encoding.classes, "threshold": threshold, "split": split.bounds, "chosen_until": chosen, "data_end": end}
+    return _result(spec, base | details, outputs, made, findings, data, encoding)
+
+
+def _result(spec: PipelineSpec, details: dict[str, Any], outputs: list[Output], curves: list[Output], findings: list[Found], data: Dataset, encoding: Encoding) -> Result:
+    rows, threshold = details["rows"], details["threshold"]
+    cut = "" if threshold is None else f", threshold {threshold:.4g}"
+    head = {k: details[k] for k in ("task", "data_end", "chosen_until", "window")} | {"used": len(data.used)}
+    shown = f"{details['window'][0]} to {details['window'][1]}" if data.rows[DAY].nunique() > 1 else details["window"][0]
+    return Result(
+        outputs=tuple(outputs),
+        metrics=tuple(MetricValue(name=f"rows_{n}", value=float(v), split="model") for n, v in rows.items()),
+        verdict="trained",
+        findings=tuple(findings),
+        data={**details, "moments": [data.rows[TIME].min(), data.rows[TIME].max()], HEAD_DATA: head},
+        curves=tuple(curves),
+        headline=f"{encoding.task} model learned from **{rows['train']:,}** rows of {shown} ({len(data.used)} partitions, {len(data.left_out)} left out){cut}.",
+    )
+
+
+def _thresholds(spec: PipelineSpec, encoding: Encoding, train: Part, valid: Part, scores: np.ndarray, key: str) -> tuple[float | None, dict[str, Any]]:
+    """The decision threshold by the declared rule on validation rows; likewise for the baselines, so that they compete on equal terms."""
+    constant = np.asarray(constant_scores(encoding.task, train.y, 1, max(len(encoding.classes), 1)))[0]  # type: ignore[arg-type]
+    extra: dict[str, Any] = {"constant": constant.tolist() if hasattr(constant, "tolist") else float(constant)}
+    if encoding.task != "binary":
+        return None, extra
+    flat = np.full(len(valid.y), float(constant))
+    extra["constant_threshold"] = choose(valid.y, flat, spec.threshold).value
+    if spec.baseline is not None:
+        extra["rule_threshold"] = choose(valid.y, rule_scores(spec, valid.X, key), spec.threshold).value
+    return float(choose(valid.y, scores, spec.threshold).value), extra
+
+
+def rule_scores(spec: PipelineSpec, X: pd.DataFrame, key: str) -> np.ndarray:
+    """Scores of the user's own rule.
+
+    Raises
+    ------
+    DataError
+        When it does not give one finite number a row.
+    """
+    assert spec.baseline is not None
+    where = f"pipeline {spec.name}, partition {key}, baseline"
+    values = np.asarray(call_any(spec.baseline, X.copy(), where=where), dtype="float64")
+    if values.shape != (len(X),) or not np.isfinite(values).all():
+        raise DataError(f"the baseline must give one finite number a row ({len(X)} rows), got shape {values.shape}", where=where, fix="Return an array or Series of scores.")
+    return values
+
+
+def score_frame(bundle: Bundle, scores: np.ndarray) -> pd.DataFrame:
+    """What is profiled of scores: the probability or prediction; for several classes the class chosen and its probability."""
+    if bundle.task != "multiclass":
+        return pd.DataFrame({"score": scores})
+    chosen = scores.argmax(axis=1)
+    return pd.DataFrame({"score": scores.max(axis=1), "class": [str(bundle.classes[i]) for i in chosen]})
+
+
+def _score_grid(encoding: Encoding, scores: np.ndarray) -> Grid:
+    if encoding.task == "regression":
+        return build(pd.DataFrame({"score": scores}))
+    grid = pd.DataFrame({"score": np.linspace(0.0, 1.0, 1025)})
+    if encoding.task == "multiclass":
+        grid["class"] = [str(encoding.classes[i % len(encoding.classes)]) for i in range(len(grid))]
+    return build(grid)
+
+
+STAGE = Stage("train", "model", "1", plans)

@@ -1,0 +1,1 @@
+"""Objects by content id, tables, model bundles, on a local folder or S3."""

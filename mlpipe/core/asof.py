@@ -159,12 +159,10 @@ def windowed_mean(
     keys, available, values = keys[use], available[use], values[use]
     # Values break ties, so that the sums do not depend on the order of the events.
     order = np.lexsort((values, available, keys))
-    asked = (at_keys >= 0) & (at != _NULL)
-    now = np.where(asked, at, 0)
-    since = np.maximum(now, _NULL + 1 + width) - width
-    events, ends, starts = _ranks([(keys[order], available[order]), (at_keys, now), (at_keys, since)])
+    # A null time, or key, is below all others: nothing is found before it. The floor keeps it from wrapping.
+    since = np.maximum(at, _NULL + 1 + width) - width
+    events, ends, starts = _ranks([(keys[order], available[order]), (at_keys, at), (at_keys, since)])
     first, last = (np.searchsorted(events, found, side="right") for found in (starts, ends))
-    first, last = np.where(asked, first, 0), np.where(asked, last, 0)
     return _mean_between(values[order], first, last), (last - first).astype(np.int64)
 
 
@@ -184,7 +182,7 @@ def _last_available(left: tuple[Codes, Codes], right: tuple[Codes, Codes, Codes]
     best = np.maximum.accumulate(place[by_available])
     events, asked = _ranks([(keys[by_available], available[by_available]), (left_keys, at)])
     found = np.searchsorted(events, asked, side="right") - 1
-    matched = (found >= 0) & (left_keys >= 0) & (at != _NULL)
+    matched = found >= 0  # a null key is below all others, a null time below all of its key
     chosen = np.full(at.size, -1, dtype=np.int64)
     chosen[matched] = by_event[best[found[matched]]]
     if keys.size:

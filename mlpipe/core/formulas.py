@@ -4,6 +4,7 @@ An additive metric is a function of weighted sums over rows; a ranking metric is
 here loops over resamples.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,9 +29,14 @@ class Additive:
 
 @dataclass(frozen=True)
 class Ranking:
-    """An area under a curve over descending scores: `area` maps cumulated true and false positives (R, cuts) to (R,)."""
+    """An area under a curve over cuts of descending scores.
 
-    area: Callable[[Floats, Floats], Floats]
+    `part` maps the weights (cuts, R) of positives and negatives at some cuts, and those (R,) at all cuts above, to areas (R,) that add
+    up over cuts; `finish` maps the whole area and the weights of all positives and negatives, each (R,), to values (R,).
+    """
+
+    part: Callable[[Floats, Floats, Floats, Floats], Floats]
+    finish: Callable[[Floats, Floats, Floats], Floats]
 
 
 def ratio(over: Floats, under: Floats) -> Floats:
@@ -138,21 +144,40 @@ def _balanced_accuracy(totals: Floats) -> Floats:
     return _mean_of_defined(ratio(totals[0::3], totals[1::3]), 2)
 
 
-def _roc_area(tp: Floats, fp: Floats) -> Floats:
-    heights = tp.copy()
-    heights[:, 1:] += tp[:, :-1]
-    area = fp[:, 0] * heights[:, 0] + np.einsum("rg,rg->r", np.diff(fp, axis=1), heights[:, 1:])
-    return ratio(area / 2, tp[:, -1] * fp[:, -1])
+def _cumulated(x: Floats, above: Floats) -> Floats:
+    out = x.copy()
+    out[0] += above
+    if x.shape[1] < 64:
+        return np.cumsum(out, axis=0)
+    # Row by row is four times as fast as numpy's cumsum along the first axis when rows are long.
+    for before, here in itertools.pairwise(out):
+        here += before
+    return out
 
 
-def _average_precision(tp: Floats, fp: Floats) -> Floats:
-    precision = np.divide(tp, tp + fp, out=np.zeros_like(tp), where=tp > 0)
-    area = tp[:, 0] * precision[:, 0] + np.einsum("rg,rg->r", np.diff(tp, axis=1), precision[:, 1:])
-    return ratio(area, tp[:, -1])
+def _roc_part(p: Floats, q: Floats, tp: Floats, fp: Floats) -> Floats:
+    # Each negative is outranked by the positives above it, and by half of those with its own score.
+    area: Floats = np.einsum("gr,gr->r", q, _cumulated(p, tp) - p / 2)
+    return area
 
 
-ROC_AUC = Ranking(_roc_area)
-PR_AUC = Ranking(_average_precision)
+def _roc_auc(area: Floats, positives: Floats, negatives: Floats) -> Floats:
+    return ratio(area, positives * negatives)
+
+
+def _precision_part(p: Floats, q: Floats, tp: Floats, fp: Floats) -> Floats:
+    hits, predicted = _cumulated(p, tp), _cumulated(p + q, tp + fp)
+    # Nothing predicted means no hits either, and so adds nothing.
+    area: Floats = np.einsum("gr,gr->r", p, hits / np.maximum(predicted, np.finfo(np.float64).tiny))
+    return area
+
+
+def _pr_auc(area: Floats, positives: Floats, negatives: Floats) -> Floats:
+    return ratio(area, positives)
+
+
+ROC_AUC = Ranking(_roc_part, _roc_auc)
+PR_AUC = Ranking(_precision_part, _pr_auc)
 LOG_LOSS = Additive(_log_losses, _mean)
 BRIER = Additive(_squares, _mean)
 ACCURACY = Additive(_correct, _mean)

@@ -5,7 +5,7 @@ the value of a thousand resamples at once (see `mlpipe.core.bootstrap`).
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -33,7 +33,7 @@ __all__ = [
 
 Resampler = Callable[[Floats], Floats]
 
-CELLS = 1 << 18
+CELLS = 1 << 14
 """Weights of at most this many rows times resamples are held at once: they stay in the processor's cache."""
 
 
@@ -259,20 +259,38 @@ def resampler(scored: Scored, metric: Metric, codes: NDArray[np.int64], blocks: 
 
 
 def _ranked(method: Ranking, scored: Scored, codes: NDArray[np.int64]) -> Resampler:
-    order = np.argsort(-scored.score, kind="stable")
-    score, positive, codes = scored.score[order], scored.y[order] == 1, codes[order]
-    ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    tied, step = len(ends) < len(score), max(1, CELLS // len(score))
+    order = np.lexsort((codes, -scored.score))
+    score, codes, positive = scored.score[order], codes[order], scored.y[order] == 1
+    new_score = np.append(True, np.diff(score) != 0)
+    # Rows of one score and one block always weigh the same: they are counted once, which also bounds the size of a tie.
+    first = np.flatnonzero(new_score | np.append(True, np.diff(codes) != 0))
+    positives = np.add.reduceat(positive.astype(np.float64), first)[:, None]
+    negatives = np.add.reduceat((~positive).astype(np.float64), first)[:, None]
+    codes, cuts = codes[first], np.append(np.flatnonzero(new_score[first]), len(first))
 
     def values(weights: Floats) -> Floats:
-        out = np.empty(len(weights))
-        for start in range(0, len(weights), step):
-            rows = np.take(weights[start : start + step], codes, axis=1)
-            tp, fp = np.cumsum(rows * positive, axis=1), np.cumsum(rows * ~positive, axis=1)
-            out[start : start + step] = method.area(*((tp[:, ends], fp[:, ends]) if tied else (tp, fp)))
-        return out
+        drawn = np.ascontiguousarray(weights.T)
+        area, tp, fp = np.zeros((3, len(weights)))
+        for starts in _stretches(cuts, max(1, CELLS // max(1, len(weights)))):
+            here = slice(starts[0], starts[-1])
+            rows = drawn[codes[here]]
+            p, q = rows * positives[here], rows * negatives[here]
+            if len(starts) <= len(rows):
+                p, q = (np.add.reduceat(x, starts[:-1] - starts[0], axis=0) for x in (p, q))
+            area += method.part(p, q, tp, fp)
+            tp, fp = tp + p.sum(axis=0), fp + q.sum(axis=0)
+        return method.finish(area, tp, fp)
 
     return values
+
+
+def _stretches(cuts: NDArray[np.intp], step: int) -> Iterator[NDArray[np.intp]]:
+    """Starts of neighbouring cuts, with their common end last, that hold at most `step` rows or are a single cut."""
+    begin = 0
+    while begin < len(cuts) - 1:
+        end = max(begin + 1, int(np.searchsorted(cuts, cuts[begin] + step, side="right")) - 1)
+        yield cuts[begin : end + 1]
+        begin = end
 
 
 def _call(metric: Metric, method: Custom, scored: Scored, weights: Floats | None) -> float:

@@ -178,13 +178,13 @@ def copies(
     return drop, surplus
 
 
-# -- time ---------------------------------------------------------------------------------------------------------
+# -- time ----------------------------------------------------------------------------------------------------
 
 
-def _instant(value: Any, timezone: str, later: bool) -> pd.Timestamp | None:
-    """One cell in UTC; None when it is no time."""
+def _instant(value: Any, timezone: str, later: bool) -> Any:
+    """Timestamp of one cell in UTC; None when it is no time."""
     try:
-        stamp = pd.Timestamp(value)
+        stamp: Any = pd.Timestamp(value)
     except (ValueError, TypeError, OverflowError):
         return None
     if pd.isna(stamp):
@@ -254,7 +254,7 @@ def freshness_score(gap: timedelta | None, limit: timedelta) -> float:
     return 1.0 if gap <= limit else limit / gap
 
 
-# -- the score ----------------------------------------------------------------------------------------------------
+# -- the score -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

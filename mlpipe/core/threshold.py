@@ -191,8 +191,7 @@ def _preference(
         return [rates[name.removeprefix("max_")]], ""
     kind = name.removesuffix("_at_least")
     other = "recall" if kind == "precision" else "precision"
-    # A cut without predicted positives has no precision, and so meets neither rule.
-    met = (rates[kind] >= value) & ~np.isnan(rates["precision"])
+    met = rates[kind] >= value
     if met.any():
         return [met.astype(np.float64), rates[other], rates[kind]], ""
     highest = float(np.nanmax(rates[kind]))

@@ -12,7 +12,7 @@ from mlpipe.orchestration.checks import check_results, check_specs, range_evalua
 from mlpipe.orchestration.events import metadata_of
 from mlpipe.orchestration.partitions import partitions_of
 from mlpipe.orchestration.production import report_production
-from mlpipe.orchestration.runtime import context_of
+from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
 from mlpipe.records.codec import digest
 from mlpipe.records.record import Record
 from mlpipe.spec.calendar import WHOLE
@@ -179,6 +179,8 @@ def _delay(spec: PipelineSpec, attempt: int) -> float:
 
 
 def _progress(context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, done: int, total: int, record: Record) -> None:
+    for listen in LISTENERS:
+        listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
     if total == 1 or done == total or done % max(total // 10, 1) == 0:
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")
 

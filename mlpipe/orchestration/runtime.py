@@ -1,9 +1,9 @@
 """What a run gives to a stage: store, ledger, heads, clock, and why it was started."""
 
 import getpass
-import os
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,21 +18,33 @@ from mlpipe.records.capture import archive, commit
 from mlpipe.records.record import Trigger
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, Run
+from mlpipe.stores.place import default_url
 from mlpipe.stores.store import Store
 
 AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = "mlpipe/as_of", "mlpipe/trigger", "mlpipe/reason", "mlpipe/actor"
 BACKFILL_TAG = "dagster/backfill"
 TRIGGERS = ("manual", "schedule", "drift", "performance", "data", "experiment", "backfill", "replay")
-STORE_VARIABLE = "MLPIPE_STORE"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a step has come: its asset, how many partitions of how many are done, and the last one's headline."""
+
+    asset: str
+    done: int
+    total: int
+    text: str = ""
+
+
+LISTENERS: list[Callable[[Progress], None]] = []
+"""Who in this process hears of progress (the CLI's bars). Dagster's own log hears of it besides."""
 
 
 def store_url(spec: PipelineSpec) -> str:
     """Where the pipeline's objects lie: `store` of the specification, else $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe."""
-    home = os.environ.get("DAGSTER_HOME")
-    url = spec.store or os.environ.get(STORE_VARIABLE) or (str(Path(home) / "mlpipe") if home else ".mlpipe")
-    if "://" in url:
-        return url
-    return str((spec.base_dir / url if spec.store else Path(url)).absolute())
+    if spec.store is None:
+        return default_url()
+    return spec.store if "://" in spec.store else str((spec.base_dir / spec.store).absolute())
 
 
 @lru_cache(maxsize=8)

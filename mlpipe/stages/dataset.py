@@ -10,7 +10,7 @@ from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.frames import KNOWN, ROW, TIME
+from mlpipe.stages.frames import KNOWN, ROW, TIME, stacked
 
 DAY = "_partition"
 """Partition of a row."""
@@ -59,7 +59,7 @@ def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
         inputs += [features[key].read("features"), labels[key].read("labels")]
         names |= dict.fromkeys((features[key].data or {})["features"])
         used.append(key)
-    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    rows = stacked(frames)
     return Dataset(rows, tuple(names), LABEL, tuple(inputs), tuple(used), left_out)
 
 
@@ -93,7 +93,8 @@ def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, str],
     kinds = []
     for name in names:
         column = rows[name]
-        numeric = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column) or not column.notna().any()
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        numeric = pd.api.types.is_numeric_dtype(column) or kind in ("boolean", "decimal", "empty")
         kinds.append((name, "float64" if numeric else "str"))
     return tuple(kinds)
 

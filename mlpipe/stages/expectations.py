@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -90,13 +91,14 @@ class Answer:
 
 @lru_cache(maxsize=1)
 def _imported() -> None:
-    """Great Expectations, imported once and without its side effect on the process's warnings."""
+    """Great Expectations, imported once, without its warnings and without its side effect on those of the process."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     shown = warnings.showwarning
-    import great_expectations.expectations  # noqa: F401
-
-    if warnings.showwarning is not shown:
-        logging.captureWarnings(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import_module("great_expectations.expectations")
+        if warnings.showwarning is not shown:
+            logging.captureWarnings(False)
 
 
 @lru_cache(maxsize=1)
@@ -184,7 +186,7 @@ def _reasons(error: Exception) -> str:
     return "; ".join(dict.fromkeys(f"{place} {message}".strip() for place, message in places))
 
 
-# -- evaluating -----------------------------------------------------------------------------------------------------
+# -- evaluating ----------------------------------------------------------------------------------------------
 
 
 def evaluate(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[str, Answer]:

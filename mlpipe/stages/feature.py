@@ -9,7 +9,7 @@ from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.featurise import featurise, past_keys
+from mlpipe.stages.featurise import featurise, past_keys, side_keys
 from mlpipe.stages.frames import ROW, TIME, Validated
 from mlpipe.stages.grids import grid_of, put_profile
 from mlpipe.stages.ingest import empty_as_null
@@ -28,8 +28,17 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             yield Plan(key, partial(left_out, key, heads[key].verdict), inputs=(), reusable=False)
             continue
         past = past_keys(spec, key)
-        inputs = tuple(i for name in spec.sources for i in data.inputs(name, (*past, key)))
+        inputs = tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, (*past, key))))
         yield Plan(key, partial(_work, spec, key, data, found, ctx), inputs=inputs, params=_params(spec, key, found, ctx), functions=functions)
+
+
+def _read(spec: PipelineSpec, name: str, keys: Sequence[str]) -> Sequence[str]:
+    """Partitions of a source that the features of the last key may read."""
+    source = spec.sources[name]
+    looks_back = spec.features.function is not None and bool(spec.features.look_back)
+    if looks_back and source.event_time is not None:
+        return keys
+    return side_keys(spec, source, keys) if source.join is not None else keys[-1:]
 
 
 def left_out(key: str, verdict: str) -> Result:

@@ -1,6 +1,6 @@
 """How rows become features: joins as of the moment of prediction, then the user's columns or function. Pure but for the frames it is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -9,8 +9,9 @@ from mlpipe.core.asof import asof_join
 from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.deadline import deadline
-from mlpipe.stages.frames import KNOWN, ROW, TIME, Validated, by_source, hidden_columns, known_labels, moments
-from mlpipe.stages.sources import call
+from mlpipe.spec.sources import Source
+from mlpipe.stages.frames import KNOWN, ROW, TIME, Validated, handed, hidden_columns, moments
+from mlpipe.stages.sources import call_any
 
 LABELS = "labels"
 """Key of the labelled past among the frames of `history`."""
@@ -19,10 +20,23 @@ LABELS = "labels"
 def reach(spec: PipelineSpec) -> timedelta:
     """How far before a partition its features may read: look-back, and the age that a side table's row may have."""
     ages = [spec.features.look_back]
-    for table in spec.tables.values():
-        if table.event_time is not None and table.join is not None:
-            ages.append((table.join.tolerance or spec.features.look_back or timedelta(days=1)) + spec.lead + table.available_after)
+    ages += [_age(spec, table) for table in spec.tables.values() if table.event_time is not None]
     return max(ages)
+
+
+def side_keys(spec: PipelineSpec, table: Source, keys: Sequence[str]) -> tuple[str, ...]:
+    """Partitions, of those up to the last one, in which a side table's rows may still count."""
+    if table.event_time is None or spec.partitions.every == "none":
+        return tuple(keys[-1:])
+    age = _age(spec, table)
+    start = spec.partitions.window(keys[-1]).start
+    return tuple(k for k in keys if spec.partitions.window(k).end > start - age)
+
+
+def _age(spec: PipelineSpec, table: Source) -> timedelta:
+    """How old a row of a side table may be, counted from the start of the partition."""
+    tolerance = table.join.tolerance if table.join is not None else None
+    return (tolerance or spec.features.look_back or timedelta(days=1)) + spec.lead + table.available_after
 
 
 def past_keys(spec: PipelineSpec, key: str) -> tuple[str, ...]:
@@ -59,7 +73,7 @@ def featurise(spec: PipelineSpec, key: str, data: Validated, as_of: datetime) ->
     if spec.features.function is None:
         features = _columns(spec, visible, where)
     else:
-        history = _history(spec, data, past, _bound(rows, as_of))
+        history = History(spec, data, past, _bound(rows, as_of))
         features = _made(spec, visible, history, where)
     keys = [k for k in spec.sources[spec.primary].keys if k not in features]
     base = visible[[ROW, TIME, *keys]]
@@ -75,7 +89,7 @@ def _bound(rows: pd.DataFrame, as_of: datetime) -> datetime:
 def _joined(spec: PipelineSpec, rows: pd.DataFrame, data: Validated, keys: Sequence[str], where: str) -> pd.DataFrame:
     for name, table in spec.tables.items():
         assert table.join is not None
-        side = data.frame(name, keys if table.event_time is not None else keys[-1:]).drop(columns=[ROW], errors="ignore")
+        side = data.frame(name, side_keys(spec, table, keys)).drop(columns=[ROW], errors="ignore")
         on = list(table.join.on)
         for column in on:
             if column not in rows or (len(side) and column not in side):
@@ -104,20 +118,34 @@ def _looked_up(rows: pd.DataFrame, side: pd.DataFrame, on: list[str], name: str,
     return out
 
 
-def _history(spec: PipelineSpec, data: Validated, past: Sequence[str], bound: datetime) -> dict[str, pd.DataFrame]:
-    """The past as it was known: side tables, primary rows without what became known later, and the labelled rows."""
-    keys = [k for k in past if spec.features.look_back]
-    history: dict[str, pd.DataFrame] = {}
-    for name, source in spec.sources.items():
-        frame = data.frame(name, keys)
+class History(Mapping[str, pd.DataFrame]):
+    """The past as it was known at an instant: each source's rows within the look-back, and the labelled rows under ``labels``.
+
+    Primary rows lack what became known only later. Each frame is read when it is asked for.
+    """
+
+    def __init__(self, spec: PipelineSpec, data: Validated, past: Sequence[str], bound: datetime) -> None:
+        self._spec, self._data, self._bound = spec, data, bound
+        self._past = past if spec.features.look_back else ()
+        self._names = [*(n for n in spec.sources if n != spec.label.source), LABELS]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name == LABELS:
+            return handed(self._data.labelled(self._past, self._bound))
+        if name not in self._names:
+            raise KeyError(f"{name!r}; history holds {', '.join(self._names)}")
+        source, frame = self._spec.sources[name], self._data.frame(name, self._past)
         if source.event_time is not None and len(frame):
-            frame = frame[frame[source.event_time] + pd.Timedelta(source.available_after) <= pd.Timestamp(bound)]
-        history[name] = frame
-    rows = history[spec.primary]
-    own = history.pop(spec.label.source) if spec.label.source is not None else None
-    history[LABELS] = known_labels(spec, data.frame(spec.primary, keys), own, bound)
-    history[spec.primary] = rows.drop(columns=[c for c in hidden_columns(spec) if c in rows])
-    return history
+            frame = frame[frame[source.event_time] + pd.Timedelta(source.available_after) <= pd.Timestamp(self._bound)]
+        if name == self._spec.primary:
+            frame = frame.drop(columns=[c for c in hidden_columns(self._spec) if c in frame])
+        return handed(frame)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -132,30 +160,17 @@ def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFr
     return visible.assign(**{c: None for c in absent})[list(spec.features.columns)]
 
 
-def _made(spec: PipelineSpec, visible: pd.DataFrame, history: Mapping[str, pd.DataFrame], where: str) -> pd.DataFrame:
+def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: str) -> pd.DataFrame:
     assert spec.features.function is not None
-    frames = by_source({spec.primary: visible})
     with deadline(spec.timeout, f"the function of {where}"):
-        given = spec.features.function
-        made = _indexed(call_frame(given, frames, by_source(history), where), visible, where)
+        made = call_any(spec.features.function, {spec.primary: handed(visible)}, history, where=where)
+    if not isinstance(made, pd.DataFrame):
+        raise UserCodeError(f"the feature function returned a {type(made).__name__}", where=where, fix="Return a pandas DataFrame.")
+    made = _indexed(made, visible, where)
     forbidden = [c for c in made.columns if c in (*hidden_columns(spec), ROW, TIME, KNOWN)]
     if forbidden:
         raise UserCodeError(f"the feature function returns {forbidden[0]!r}, which no feature may be", where=where, fix="Leave it out, or give it another name.")
     return made
-
-
-def call_frame(function: object, frames: dict[str, pd.DataFrame], history: dict[str, pd.DataFrame], where: str) -> pd.DataFrame:
-    """The user's frame, with its own index: rows are matched by it."""
-    kept: list[pd.Index] = []
-
-    def remembered(f: dict[str, pd.DataFrame], h: dict[str, pd.DataFrame]) -> object:
-        value = function(f, h)  # type: ignore[operator]
-        if isinstance(value, pd.DataFrame):
-            kept.append(value.index)
-        return value
-
-    made = call(remembered, frames, history, where=where)
-    return made.set_axis(kept[0], axis=0)
 
 
 def _indexed(made: pd.DataFrame, visible: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Frames that stages read: validated rows, known labels, feature tables. The names of reserved columns stand here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
+from mlpipe.spec.calendar import DISTANT_FUTURE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.sources import call_any
@@ -32,7 +33,7 @@ def validated(ctx: Context, raw: Head, head: Head, source: str) -> pd.DataFrame:
     rows = frame.iloc[kept].assign(**{ROW: kept})
     repaired = head.outputs.get(f"{source}/repaired")
     if repaired is not None:
-        rows = pd.concat([rows, ctx.store.get_table(repaired.id)], ignore_index=True).sort_values(ROW, kind="stable")
+        rows = stacked([rows, ctx.store.get_table(repaired.id)]).sort_values(ROW, kind="stable")
     return rows.reset_index(drop=True)
 
 
@@ -42,20 +43,53 @@ def read_inputs(raw: Head, head: Head, source: str) -> tuple[Input, ...]:
     return (raw.read(source), *(head.read(n) for n in names))
 
 
+def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Frames below one another. A column that is null throughout in one of them takes its type from the others."""
+    frames = [f for f in frames if len(f)]
+    if len(frames) < 2:
+        return frames[0].reset_index(drop=True) if frames else pd.DataFrame()
+    first = frames[0]
+    if all(f.columns.equals(first.columns) and (f.dtypes.to_numpy() == first.dtypes.to_numpy()).all() for f in frames):
+        return pd.concat(frames, ignore_index=True)
+    names = list(dict.fromkeys(c for f in frames for c in f.columns))
+    typed = [f.drop(columns=[c for c in f.columns[f.dtypes == object] if not f[c].notna().any()]) for f in frames]
+    return pd.concat(typed, ignore_index=True).reindex(columns=names)
+
+
 class Validated:
-    """Validated rows of a pipeline's partitions, read once each, and the inputs that were read."""
+    """Validated rows of a pipeline's partitions, each table read once, and the inputs that were read. One thread; frames are not to be changed."""
 
     def __init__(self, spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> None:
         self.spec, self.ctx = spec, ctx
         self.heads = ctx.heads.find(f"{spec.name}/validated", keys)
         self.raw = ctx.heads.find(f"{spec.name}/raw", keys)
-        self.good = [k for k in keys if k in self.heads and k in self.raw and usable(self.heads[k])]
+        self.good = {k for k in keys if k in self.heads and k in self.raw and usable(self.heads[k])}
+        self._rows: dict[tuple[str, ...], pd.DataFrame] = {}
+        self._labelled: dict[str, pd.DataFrame] = {}
+
+    def rows(self, source: str, key: str) -> pd.DataFrame:
+        """Rows of a source in one good partition. A table that is the same in many partitions is read once."""
+        name = (source, *(i.id for i in read_inputs(self.raw[key], self.heads[key], source)))
+        if name not in self._rows:
+            self._rows[name] = validated(self.ctx, self.raw[key], self.heads[key], source)
+        return self._rows[name]
 
     def frame(self, source: str, keys: Sequence[str]) -> pd.DataFrame:
         """Rows of a source in some partitions; those that failed or were never made are left out."""
-        frames = [validated(self.ctx, self.raw[k], self.heads[k], source) for k in keys if k in self.good]
-        frames = [f for f in frames if len(f)]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        return stacked([self.rows(source, k) for k in keys if k in self.good])
+
+    def labelled(self, keys: Sequence[str], bound: datetime) -> pd.DataFrame:
+        """Primary rows with their labels, as known at an instant; see `known_labels`."""
+        spec = self.spec
+        if spec.label.source is not None:
+            return known_labels(spec, self.frame(spec.primary, keys), self.frame(spec.label.source, keys), bound)
+        for key in keys:
+            if key in self.good and key not in self._labelled:
+                self._labelled[key] = known_labels(spec, self.rows(spec.primary, key), None, DISTANT_FUTURE, key)
+        known = stacked([self._labelled[k] for k in keys if k in self.good])
+        if not len(known):
+            return known_labels(spec, pd.DataFrame(), None, bound)
+        return known[known[KNOWN] <= pd.Timestamp(bound)].reset_index(drop=True)
 
     def inputs(self, source: str, keys: Sequence[str]) -> tuple[Input, ...]:
         """The materializations behind `frame`."""
@@ -156,6 +190,9 @@ def _from_own_source(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, 
     return joined["_value"], known
 
 
-def by_source(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Copies of frames for a user's function, without the reserved columns: it may change what it is given."""
-    return {name: frame.drop(columns=[c for c in (ROW,) if c in frame]).copy() for name, frame in frames.items()}
+def handed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame for a user's function, which may change it: a copy (from pandas 3 on a lazy one), without the position of the row."""
+    return frame.drop(columns=[ROW], errors="ignore").copy(deep=not _COPY_ON_WRITE)
+
+
+_COPY_ON_WRITE = int(pd.__version__.split(".")[0]) >= 3

@@ -14,7 +14,7 @@ from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.featurise import featurise, past_keys
-from mlpipe.stages.frames import Validated, usable
+from mlpipe.stages.frames import Validated, stacked, usable
 from mlpipe.stages.runner import output
 
 
@@ -72,7 +72,7 @@ def _make(spec: PipelineSpec, ctx: Context, force: bool) -> Grid | None:
     data = Validated(spec, list(dict.fromkeys(k for key in good for k in (*past_keys(spec, key), key))), ctx)
     frames = [featurise(spec, key, data, ctx.run.as_of) for key in good]
     names = list(dict.fromkeys(n for _, ns in frames for n in ns))
-    return build(pd.concat([f for f, _ in frames], ignore_index=True)[names])
+    return build(stacked([f for f, _ in frames])[names])
 
 
 def put_profile(ctx: Context, features_id: str, frame: pd.DataFrame, names: Sequence[str], grid_id: str, grid: Grid) -> Output:

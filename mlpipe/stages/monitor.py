@@ -20,6 +20,7 @@ from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import LABEL, Encoding, met
 from mlpipe.stages.evaluate import names_of
+from mlpipe.stages.frames import stacked
 from mlpipe.stages.grids import grid_of, profile_of
 from mlpipe.stages.references import Reference, reference_of
 from mlpipe.stages.runner import Plan, Result, Stage, stored
@@ -114,7 +115,7 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
         "thresholds": {n: reference.thresholds.get(n) for n in watched},
         "not_watched": {n: reference.excluded.get(n, "not in 'watch'") for n in names if n not in watched},
         "labelled_days": days,
-        HEAD_DATA: {"version": watch.champion.number, "alarms": list(raised)[:50], "realised": bool(realised)},
+        HEAD_DATA: _head(spec, watch, drifts, watched, raised, score, realised, rolling),
     }
     return Result(
         outputs=(stored(ctx.store, "drift", table),),
@@ -124,6 +125,35 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
         data=data,
         headline=_headline(spec, watch, drifts, watched, raised, score, realised, rolling, reference),
     )
+
+
+def _head(
+    spec: PipelineSpec,
+    watch: Watch,
+    drifts: dict[str, ColumnDrift],
+    watched: list[str],
+    raised: Sequence[str],
+    score: float,
+    realised: dict[str, float],
+    rolling: dict[str, float],
+) -> dict[str, Any]:
+    """What a policy or a table needs of the day, without opening the record."""
+    primary = names_of(spec, watch.champion.bundle.task)[0]
+    worst = _worst_of(drifts, watched)
+    return {
+        "version": watch.champion.number,
+        "alarms": list(raised)[:50],
+        "worst": worst.column if worst else None,
+        "worst_psi": worst.psi if worst else None,
+        "score_psi": score if np.isfinite(score) else None,
+        "primary": primary,
+        "realised": realised.get(primary),
+        "rolling": rolling.get(primary),
+    }
+
+
+def _worst_of(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> ColumnDrift | None:
+    return max((drifts[n] for n in names if n in drifts), key=lambda d: d.psi, default=None)
 
 
 def _watched(spec: PipelineSpec, names: Sequence[str], reference: Reference) -> list[str]:
@@ -143,7 +173,7 @@ def _score_drift(watch: Watch, version: Champion, ctx: Context) -> float:
     grid = Grid.from_bytes(ctx.store.get_bytes(outputs["score_grid"].id))
     reference = from_bytes(ctx.store.get_bytes(outputs["score_profile"].id))
     frames = [ctx.store.get_table(h.outputs["predictions"].id, columns=[SCORE]) for h in watch.predictions.values()]
-    current = profile(pd.concat(frames, ignore_index=True), grid)
+    current = profile(stacked(frames), grid)
     return compare(grid, reference, current, [SCORE])[SCORE].psi
 
 
@@ -160,7 +190,7 @@ def _realised(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> tuple
     if not frames:
         return {}, {}, 0
     one = _metrics_of(spec, watch, frames[key]) if key in frames else {}
-    return one, _metrics_of(spec, watch, pd.concat(frames.values(), ignore_index=True)), len(frames)
+    return one, _metrics_of(spec, watch, stacked(list(frames.values()))), len(frames)
 
 
 def _metrics_of(spec: PipelineSpec, watch: Watch, rows: pd.DataFrame) -> dict[str, float]:
@@ -173,7 +203,8 @@ def _metrics_of(spec: PipelineSpec, watch: Watch, rows: pd.DataFrame) -> dict[st
 
 
 def _worst(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> float:
-    return max((drifts[n].psi for n in names if n in drifts), default=float("nan"))
+    worst = _worst_of(drifts, names)
+    return worst.psi if worst else float("nan")
 
 
 def _metrics(
@@ -234,7 +265,7 @@ def _headline(
     reference: Reference,
 ) -> str:
     primary = names_of(spec, watch.champion.bundle.task)[0]
-    worst = max((drifts[n] for n in watched if n in drifts), key=lambda d: d.psi, default=None)
+    worst = _worst_of(drifts, watched)
     parts = [f"`{spec.name}@{watch.champion.number}`: **{len(raised)}** of {len(watched)} watched features drift"]
     if worst is not None:
         parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {reference.thresholds.get(worst.column, float('nan')):.3f})")

@@ -1,8 +1,11 @@
 """How every stage runs: plan, recipe, reuse or work, record. A stage itself only says what it reads and what it does."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -14,6 +17,9 @@ from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output,
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stores.store import Put, Store
+
+AHEAD = 16
+"""At most this many partitions are worked on ahead of the disk."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,31 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
 
     A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded.
     """
-    with threadpool_limits(limits=threads()):
+    done: deque[tuple[Record, Future[None]]] = deque()
+    with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
         for plan in stage.plans(spec, keys, ctx):
             with metered() as meter:
                 recipe, result, reused = _result(stage, spec, plan, ctx)
             record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, meter.cost))
-            ctx.store.add_record(spec.name, record.id, to_bytes(record))
             ctx.heads.add(head_of(record))
-            yield record
+            done.append((record, behind.then(partial(_note, spec, ctx, record, "" if reused else recipe, result))))
+            while len(done) > AHEAD or (done and done[0][1].done()):
+                yield _durable(done)
+        while done:
+            yield _durable(done)
+
+
+def _note(spec: PipelineSpec, ctx: Context, record: Record, recipe: str, result: Result) -> None:
+    """The record, and then the recipe: a recipe found again must have all that it names."""
+    ctx.store.add_record(spec.name, record.id, to_bytes(record))
+    if recipe:
+        ctx.store.remember(recipe, _to_json(result))
+
+
+def _durable(done: "deque[tuple[Record, Future[None]]]") -> Record:
+    record, written = done.popleft()
+    written.result()
+    return record
 
 
 def code_of(stage: Stage, plan_functions: Sequence[Callable[..., Any]], ctx: Context) -> Code:
@@ -115,9 +138,7 @@ def _result(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context) -> tuple
         result = _from_json(done)
         if all(ctx.store.exists(o.id) for o in (*result.outputs, *result.curves, *result.artifacts)):
             return recipe, result, True
-    result = plan.work()
-    ctx.store.remember(recipe, _to_json(result))
-    return recipe, result, False
+    return recipe, plan.work(), False
 
 
 def _to_json(result: Result) -> dict[str, Any]:

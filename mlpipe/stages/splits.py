@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.split import PARTS as CODES
 from mlpipe.core.split import assign, temporal
 from mlpipe.errors import DataError
 from mlpipe.spec.pipeline import PipelineSpec
@@ -51,7 +52,7 @@ def parts(spec: PipelineSpec, keys: Sequence[str], rows: pd.DataFrame) -> Parts:
     # A partition is judged whole: its rows may be predicted shortly before it begins (the lead).
     codes = assign(rows[TIME] + pd.Timedelta(spec.lead), split)
     bounds = {p: tuple(t.isoformat() for t in getattr(split, p)) for p in PARTS}
-    return Parts({p: codes == i for i, p in enumerate(PARTS)}, {p: (b[0], b[1]) for p, b in bounds.items()}, split.test[0])
+    return Parts({p: codes == CODES[p] for p in PARTS}, {p: (b[0], b[1]) for p, b in bounds.items()}, split.test[0])
 
 
 def _step(spec: PipelineSpec, keys: Sequence[str]) -> timedelta:

@@ -116,7 +116,7 @@ def _named(rule: Rule, taken: Mapping[str, Rule]) -> Rule:
     return replace(rule, name=name)
 
 
-# -- the contract's own words ---------------------------------------------------------------------------------------
+# -- the contract's own words --------------------------------------------------------------------------------
 
 
 def _declared(contract: Contract, keys: Sequence[str]) -> Iterator[Rule]:
@@ -194,7 +194,7 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"at least {low:.12g}" if high is None else f"between {low:.12g} and {high:.12g}"
 
 
-# -- expectations of the user's own ---------------------------------------------------------------------------------
+# -- expectations of the user's own --------------------------------------------------------------------------
 
 
 def _written(contract: Contract, base_dir: Path | None) -> Iterator[Rule]:

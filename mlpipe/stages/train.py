@@ -156,7 +156,7 @@ def _result(spec: PipelineSpec, details: dict[str, Any], outputs: list[Output], 
 
 def _thresholds(spec: PipelineSpec, encoding: Encoding, train: Part, valid: Part, scores: np.ndarray, key: str) -> tuple[float | None, dict[str, Any]]:
     """The decision threshold by the declared rule on validation rows; likewise for the baselines, so that they compete on equal terms."""
-    constant = np.asarray(constant_scores(encoding.task, train.y, 1, max(len(encoding.classes), 1)))[0]  # type: ignore[arg-type]
+    constant = np.asarray(constant_scores(encoding.task, train.y, 1, tuple(range(len(encoding.classes)))))[0]
     extra: dict[str, Any] = {"constant": constant.tolist() if hasattr(constant, "tolist") else float(constant)}
     if encoding.task != "binary":
         return None, extra

@@ -1,5 +1,4 @@
-"""Model bundles: one file that holds a model, its signature and a proof that it predicts; named by what decides its
-predictions, never a pickle.
+"""Model bundles: one file with a model, its signature and a proof that it predicts. Never a pickle.
 
 A bundle is a zip of ``manifest.json`` (signature; and, outside the id, what it was made with), ``model.skops`` (see
 `canonical_skops`), ``input_example.parquet`` and ``output_example.json`` (what the model said about the example when

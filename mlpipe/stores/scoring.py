@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,6 @@ import pandas as pd
 
 from mlpipe.errors import DataError, Finding, did_you_mean
 
-Task = Literal["binary", "multiclass", "regression"]
-Scalar = str | int | float | bool
 EXAMPLE_ROWS = 5
 
 
@@ -28,7 +26,7 @@ class Bundle:
     features
         Name and pandas dtype of each column that the estimator was fitted on, in its order.
     classes
-        All labels, in the order of the columns of `predict`. Two for binary, none for regression.
+        All labels (text, numbers or booleans), in the order of the columns of `predict`. Two for binary, none for regression.
     positive
         The label whose probability `predict` gives. Binary only.
     threshold
@@ -45,10 +43,10 @@ class Bundle:
     """
 
     estimator: Any
-    task: Task
+    task: str
     features: tuple[tuple[str, str], ...]
-    classes: tuple[Scalar, ...]
-    positive: Scalar | None
+    classes: tuple[Any, ...]
+    positive: Any
     threshold: float | None
     input_example: pd.DataFrame
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -16,6 +16,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import pyarrow as pa
 
 from mlpipe.errors import NotFoundError, StoreError
 from mlpipe.stores.backend import Backend, check_segment, open_backend
+from mlpipe.stores.behind import Behind
 from mlpipe.stores.bundles import Bundle, dumps, loads
 from mlpipe.stores.canonical_json import canonical_json, parse_json
 from mlpipe.stores.content import Put, bytes_id, content_id, damaged, parse_id
@@ -45,6 +48,7 @@ class Store:
         self._tables: OrderedDict[tuple[str, tuple[str, ...] | None], pa.Table] = OrderedDict()
         self._lock = threading.Lock()
         self._suffixes = dict(_SUFFIXES)
+        self._behind: Behind | None = None
 
     @classmethod
     def open(cls, url: str | Path, *, create: bool = True) -> "Store":
@@ -77,6 +81,19 @@ class Store:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Store, (self.backend,)
+
+    @contextmanager
+    def writing_behind(self) -> Iterator[Behind]:
+        """Within the body objects are written side by side, behind the caller; see `Behind`. Reading one waits for it.
+
+        At the end of the body everything is durable, or the first error is raised. One thread at a time; not nested.
+        """
+        behind = self._behind = Behind()
+        try:
+            yield behind
+        finally:
+            self._behind = None
+            behind.close()
 
     def put_table(self, frame: pd.DataFrame | pa.Table, keys: Sequence[str] = ()) -> Put:
         """Store a table. With `keys` the order of rows does not matter; see `tables.canonical`."""
@@ -157,6 +174,8 @@ class Store:
 
     def _find(self, object_id: str) -> str | None:
         kind, digest = parse_id(object_id)
+        if self._behind is not None:
+            self._behind.wait(object_id)
         folder = f"objects/{kind}/{digest[:2]}"
         likely = f"{folder}/{object_id}{self._suffixes.get(kind, '')}"
         if self.backend.exists(likely):
@@ -173,13 +192,23 @@ class Store:
         kind, digest = parse_id(object_id)
         path = self._find(object_id)
         data = render()
-        if path is None:
-            path = f"objects/{kind}/{digest[:2]}/{object_id}{suffix}"
-            if self.backend.create(path, data):
-                return Put(object_id, rows, len(data), hashlib.sha256(data).hexdigest(), existed=False)
+        if path is not None:
+            return self._compared(object_id, path, data, rows)
+        path = f"objects/{kind}/{digest[:2]}/{object_id}{suffix}"
+        if self._behind is None:
+            return self._created(object_id, path, data, rows)
+        self._behind.submit(object_id, partial(self._created, object_id, path, data, rows))
+        return Put(object_id, rows, len(data), hashlib.sha256(data).hexdigest(), existed=False)
+
+    def _created(self, object_id: str, path: str, data: bytes, rows: int | None) -> Put:
+        if self.backend.create(path, data):
+            return Put(object_id, rows, len(data), hashlib.sha256(data).hexdigest(), existed=False)
+        return self._compared(object_id, path, data, rows)
+
+    def _compared(self, object_id: str, path: str, data: bytes, rows: int | None) -> Put:
         stored = self.backend.read(path)
         # Another writer's Parquet or zip may differ in bytes; what it holds may not.
-        if stored != data and content_id(stored, kind) != object_id:
+        if stored != data and content_id(stored, parse_id(object_id)[0]) != object_id:
             raise damaged(object_id)
         return Put(object_id, rows, len(stored), hashlib.sha256(stored).hexdigest(), existed=True)
 

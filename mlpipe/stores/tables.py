@@ -1,4 +1,4 @@
-"""Tables and their content id: a hash of schema and values, never of the Parquet bytes.
+r"""Tables and their content id: a hash of schema and values, never of the Parquet bytes.
 
 The id does not depend on chunks, dictionary encoding, 32- or 64-bit offsets, the pandas index and metadata, the unit
 of a time stamp, how a missing value is spelled, or the version of the writer. It does depend on the names, the types
@@ -11,7 +11,7 @@ Canonical types
 Missing values
     NaN is null, everywhere. Minus zero is zero.
 Byte layout of the hash (all numbers little-endian, 64-bit unsigned unless said otherwise)
-    ``mlpipe-table/1\\n``, number of rows, number of columns; then for each column: length of its name in UTF-8, the
+    ``mlpipe-table/1\n``, number of rows, number of columns; then for each column: length of its name in UTF-8, the
     name, length of its type's name, the type's name, number of nulls; when there are nulls, one validity bit a row
     (1 is valid, least significant bit first, the last byte padded with 0); then the values with nulls as 0: one bit
     a row for bool, n + 1 signed offsets that start at 0 and then the bytes for string and binary, nothing for null,

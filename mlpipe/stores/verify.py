@@ -1,4 +1,4 @@
-"""Is everything in a store what it says it is, and what takes the space?"""
+"""Whether everything in a store is what it says it is, and what takes the space."""
 
 import hashlib
 from collections.abc import Iterator

@@ -78,13 +78,15 @@ def test_coarse_bins_by_hand() -> None:
 
 
 def test_coarse_categories_by_hand() -> None:
-    column_grid = ColumnGrid("categorical", categories=("a", "b", "rare", "none"))
+    column_grid = ColumnGrid("categorical", categories=("a", "b", "mid", "rare", "none"))
     grid = Grid(1, {"x": column_grid})
-    reference = profile(pd.DataFrame({"x": ["a"] * 60 + ["b"] * 38 + ["rare"] + ["new"] + [None] * 5}), grid)
+    reference = profile(
+        pd.DataFrame({"x": ["a"] * 60 + ["b"] * 36 + ["mid"] * 2 + ["rare"] + ["new"] + [None] * 5}), grid
+    )
     current = profile(pd.DataFrame({"x": ["a", "none", "rare", "new", None]}), grid)
     then, now, labels = coarsen(column_grid, reference.columns["x"], current.columns["x"], bins=5)
-    assert labels == ("a", "b", "other", "unseen", "null")
-    assert then.tolist() == [60, 38, 1, 1, 5] and now.tolist() == [1, 0, 2, 1, 1]
+    assert labels == ("a", "b", "mid", "other", "unseen", "null")
+    assert then.tolist() == [60, 36, 2, 1, 1, 5] and now.tolist() == [1, 0, 0, 2, 1, 1]
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=200), st.integers(2, 20))
@@ -184,11 +186,11 @@ def test_calibration_agrees_with_merging_every_window() -> None:
         for day in range(30)
     ]
     grid, reference, days = days_of(frames)
-    for window, quantile in [(3, 0.95), (14, 0.95), (14, 0.5)]:
+    for window, quantile in [(3, 0.95), (14, 0.95), (5, 0.5), (24, 0.95)]:
         limits = calibrate(grid, reference, days, window, floor=0.0, quantile=quantile)
         starts = range(len(days) - window + 1)
         drifts = [compare(grid, reference, merge(days[start : start + window])) for start in starts]
-        f = window / 30
+        f = min(window / 30, 0.5)
         for name in grid.columns:
             found = [drift[name].psi for drift in drifts]
             typical = np.quantile(found, quantile) if len(found) >= 20 else max(found)
@@ -226,15 +228,15 @@ def test_calibrated_limits_let_steady_data_pass_and_catch_a_shift() -> None:
 
 def test_calibration_of_a_quarter_is_quick() -> None:
     rng = np.random.default_rng(5)
-    frames = [pd.DataFrame(rng.normal(size=(200, 50))).add_prefix("c") for _ in range(90)]
+    frames = [pd.DataFrame(rng.normal(size=(200, 10))).add_prefix("c") for _ in range(90)]
     grid, reference, days = days_of(frames)
     spent = []
     for _ in range(2):
         start = time.process_time()
         calibrate(grid, reference, days, 14)
         spent.append(time.process_time() - start)
-    # About 0.06 s; merging every window instead takes many seconds.
-    assert min(spent) < 0.6
+    # About 0.01 s; merging every window instead takes seconds.
+    assert min(spent) < 0.2
 
 
 def test_alarms_and_share() -> None:

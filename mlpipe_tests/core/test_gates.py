@@ -147,6 +147,7 @@ def test_only_a_bound_above_the_margin_passes(difference: float, bound: float, m
     decision = decide("beats_champion", {"metric": "m", "margin": margin}, evidence)
     known = math.isfinite(difference) and math.isfinite(bound)
     assert (decision.verdict == "pass") == (known and bound > margin)
+    assert (decision.verdict == "error") == (not known)
     assert json.loads(json.dumps(decision.to_dict(), allow_nan=False)) == decision.to_dict()
     assert GateDecision.from_dict(decision.to_dict()) == decision
 

@@ -85,6 +85,12 @@ def test_a_column_of_nulls_has_a_grid(dtype: str) -> None:
     assert edges.size > 10 and (np.diff(edges) > 0).all()
 
 
+def test_the_tails_of_a_constant_have_its_own_scale() -> None:
+    edges = edges_of([1e6])
+    assert edges[edges > 1e6 + 1.0].tolist() == [1e6 + 1e6 * 2.0**k for k in range(-8, 25)]
+    assert 1.0 in edges_of([0.0])
+
+
 def test_kinds() -> None:
     frame = pd.DataFrame(
         {

@@ -168,7 +168,7 @@ def test_resamples_equal_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(blocks, wanted, rtol=1e-9)
     np.testing.assert_allclose(evaluate_resamples(s, name, counts[:, codes]), wanted, rtol=1e-9)
     monkeypatch.setattr(module, "CELLS", 100)
-    np.testing.assert_array_equal(evaluate_resamples(s, name, counts, codes), blocks)
+    np.testing.assert_allclose(evaluate_resamples(s, name, counts, codes), blocks, rtol=1e-14)
 
 
 def test_undefined_is_nan_and_only_then() -> None:
@@ -181,6 +181,28 @@ def test_undefined_is_nan_and_only_then() -> None:
     constant = Scored(np.array([0.1, 0.1, 0.1]), np.array([0.1, 0.2, 0.3]))
     assert math.isnan(evaluate(constant, ["r2"])["r2"])
     assert math.isnan(evaluate(Scored(np.array([0.0, 1.0]), np.array([1.0, 1.0])), ["mape"])["mape"])
+
+
+def test_variance_that_is_only_rounding_is_none() -> None:
+    y = np.repeat([0.1, 0.7, 1e3], 7)
+    s = Scored(y, y + 0.1)
+    one_block_each = np.eye(3) * 3.0
+    assert np.isnan(evaluate_resamples(s, "r2", one_block_each, np.repeat([0, 1, 2], 7))).all()
+    assert np.isfinite(evaluate_resamples(s, "r2", np.ones((1, 3)), np.repeat([0, 1, 2], 7))).all()
+
+
+@pytest.mark.parametrize("cells", [800, 1 << 14])  # ten rows at once and some 80 in a tie, or all at once
+@pytest.mark.parametrize("levels", [4, 10_000])
+def test_many_resamples_with_and_without_ties(
+    cells: int, levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    s = Scored(rng.integers(0, 2, 300), rng.integers(0, levels, 300) / levels, classes=(0, 1))
+    codes, counts = rng.integers(0, 100, 300), rng.integers(0, 3, (80, 100)).astype(float)
+    monkeypatch.setattr(module, "CELLS", cells)
+    for name in ("roc_auc", "pr_auc"):
+        wanted = [evaluate(s, [name], c[codes])[name] for c in counts]
+        np.testing.assert_allclose(evaluate_resamples(s, name, counts, codes), wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -77,7 +77,7 @@ def frame_of(rows: list[tuple[float | None, str | None, bool]]) -> pd.DataFrame:
 
 
 @given(tables, st.lists(tables, min_size=1, max_size=5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_parts_merge_to_the_whole(first: list[Any], parts: list[list[Any]]) -> None:
     grid = build(frame_of(first), bins=8)
     frames = [frame_of(part) for part in parts]

@@ -89,7 +89,7 @@ def test_a_column_that_needs_nothing_comes_back_as_it_is() -> None:
     assert comparable(values, "float", np.zeros(2, dtype=bool)) is values
 
 
-# -- copies -------------------------------------------------------------------------------------------------------
+# -- copies --------------------------------------------------------------------------------------------------
 
 
 def test_exact_copies_keep_the_first_and_conflicting_ones_keep_none() -> None:
@@ -125,7 +125,7 @@ def test_copies_agree_with_looking_at_every_group(rows: list[tuple[int, str, int
     assert [set(np.flatnonzero(m)) for m in found] == [drop, surplus]
 
 
-# -- time ---------------------------------------------------------------------------------------------------------
+# -- time ----------------------------------------------------------------------------------------------------
 
 START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -133,7 +133,7 @@ START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
 def test_a_window_holds_its_start_and_not_its_end() -> None:
     times = pd.Series(
         pd.to_datetime(
-            ["2024-01-01", "2024-01-01 23:59:59.999999", "2024-01-02", "2023-12-31", None], format="ISO8601"
+            ["2024-01-01", "2024-01-01 23:59:59.999999", "2024-01-02", "2023-12-31", ""], format="ISO8601"
         )
     )
     assert outside(times, START, END, "UTC").tolist() == [False, False, True, True, True]
@@ -184,7 +184,7 @@ def test_freshness_is_limit_over_gap() -> None:
     assert freshness_score(None, hour) == 0.0
 
 
-# -- the score ----------------------------------------------------------------------------------------------------
+# -- the score -----------------------------------------------------------------------------------------------
 
 
 def _rows(dimension: str, *broken: int, counted: list[int] | None = None) -> Outcome:

@@ -122,6 +122,15 @@ def test_the_value_stands_midway_between_scores(seed: int, rule: Any) -> None:
     assert np.isclose(middles, value).any() or value <= distinct[0] or value > max(1.0, distinct[-1])
 
 
+def test_a_score_on_a_fixed_threshold_is_positive() -> None:
+    assert choose([0, 1], [0.2, 0.5], 0.5).achieved["recall"] == 1
+
+
+def test_rows_of_weight_zero_do_not_exist() -> None:
+    assert choose([0, 0, 1], [0.2, 0.5, 0.6], "max_f1", [1, 0, 1]).value == pytest.approx(0.4)
+    assert choose([1, 0], [0.2, 0.8], "max_f1", [0, 1]).note.startswith("No row is positive")
+
+
 def test_adjacent_scores_are_told_apart() -> None:
     low, high = 0.5, float(np.nextafter(0.5, 1))
     chosen = choose([0, 1], [low, high], "max_f1")

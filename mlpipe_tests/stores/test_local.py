@@ -120,7 +120,7 @@ def test_a_place_that_cannot_be_written_says_why_and_what_to_do(
 
 def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(StoreError, match="A file lies where a folder is needed|File exists"):
+    with pytest.raises(StoreError, match=r"A file lies where a folder is needed|File exists"):
         LocalBackend(tmp_path).create("a/b", b"x")
 
 

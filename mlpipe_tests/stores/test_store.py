@@ -15,10 +15,12 @@ import pytest
 
 from mlpipe.errors import DataError, NotFoundError, StoreError
 from mlpipe.stores.store import Put, Store
-from mlpipe.stores.tables import canonical, from_parquet
+from mlpipe.stores.tables import canonical, from_parquet, to_frame
 from mlpipe_tests.stores.models import logistic, people
 
-FRAME = pd.DataFrame({"k": [3, 1, 2], "x": [0.5, np.nan, 1.5], "s": ["a", None, "b"]})
+FRAME = pd.DataFrame({"k": [3, 1, 2], "x": [0.5, np.nan, 1.5], "s": ["a", None, "b"]}).assign(
+    n=pd.array([2**60 + 1, None, 2], dtype="Int64")
+)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_the_checksum_is_of_what_lies_there_not_of_what_another_writer_would_wri
     put = store.put_table(FRAME)
     path = file_of(store, put.id)
     path.unlink()
-    canonical(FRAME).to_pandas().to_parquet(path, compression="gzip")
+    to_frame(canonical(FRAME)).to_parquet(path, compression="gzip")
     again = store.put_table(FRAME)
     assert again.existed and again.id == put.id and again.sha256 != put.sha256
     assert again.bytes == path.stat().st_size

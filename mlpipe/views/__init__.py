@@ -1,0 +1,1 @@
+"""Text, HTML and JSON from records and the ledger. Read-only."""

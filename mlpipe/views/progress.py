@@ -1,0 +1,57 @@
+"""Progress of a command on the terminal: a bar a step, lines where there is no terminal."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+
+class Step(Protocol):
+    """What a listener hears: see `mlpipe.orchestration.runtime.Progress`."""
+
+    asset: str
+    done: int
+    total: int
+    text: str
+
+
+class Bars:
+    """Shows runs as headings and steps as bars. One thread."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.console = Console(file=sys.stderr)
+        columns = (TextColumn("  {task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.bars = Progress(*columns, console=self.console)
+        self._tasks: dict[str, Any] = {}
+        self._started = time.perf_counter()
+
+    def tell(self, request: Any, run_id: str) -> None:
+        """A run starts (empty id) or has ended."""
+        if run_id:
+            return
+        self._tasks.clear()
+        span = request.first if request.first == request.last else f"{request.first} to {request.last}"
+        what = ", ".join(request.assets) if request.assets else request.job
+        self.bars.print(f"{what}: {span}")
+
+    def listen(self, step: Step) -> None:
+        """A step has come further."""
+        if not self.console.is_terminal:
+            if step.done == step.total or step.done % max(step.total // 4, 1) == 0:
+                self.console.print(f"  {step.asset} {step.done}/{step.total} ({time.perf_counter() - self._started:.0f} s)", highlight=False)
+            return
+        if step.asset not in self._tasks:
+            self._tasks[step.asset] = self.bars.add_task(step.asset, total=step.total)
+        self.bars.update(self._tasks[step.asset], completed=step.done)
+
+
+@contextmanager
+def bars() -> Iterator[tuple[Any, Any]]:
+    """Two listeners: for runs, and for their steps."""
+    shown = Bars()
+    with shown.bars:
+        yield shown.tell, shown.listen

@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpipe.errors import LedgerConflictError, MlpipeError, NotFoundError, SourceError, SpecError, StoreError, UserCodeError
+from mlpipe.errors import (
+    LedgerConflictError,
+    MlpipeError,
+    NotFoundError,
+    SourceError,
+    SpecError,
+    StoreError,
+    UserCodeError,
+)
 
 if TYPE_CHECKING:
     from mlpipe.ledger.chain import Ledger
@@ -23,7 +31,9 @@ EXIT_CODES: tuple[tuple[type[MlpipeError], int, str], ...] = (
     (StoreError, 8, "the store is damaged or cannot be written"),
     (MlpipeError, 1, "any other error of mlpipe"),
 )
-EPILOG = "exit codes: 0 done; 2 the command line is wrong; " + "; ".join(f"{code} {text}" for _, code, text in sorted(EXIT_CODES, key=lambda e: e[1]))
+EPILOG = "exit codes: 0 done; 2 the command line is wrong; " + "; ".join(
+    f"{code} {text}" for _, code, text in sorted(EXIT_CODES, key=lambda e: e[1])
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,14 +47,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"mlpipe: {error}", file=sys.stderr)
         code = next(c for kind, c, _ in EXIT_CODES if isinstance(error, kind))
     except KeyboardInterrupt:
-        print("mlpipe: interrupted; what was recorded stays, and the same command goes on from there", file=sys.stderr)
+        print(
+            "mlpipe: interrupted; what was recorded stays, and the same command goes on from there",
+            file=sys.stderr,
+        )
         code = 130
     sys.exit(code or 0)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="mlpipe", description="The machine-learning lifecycle as one Dagster asset graph.", epilog=EPILOG)
+    top = argparse.ArgumentParser(
+        prog="mlpipe", description="The machine-learning lifecycle as one Dagster asset graph.", epilog=EPILOG
+    )
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _run(commands)
@@ -54,12 +69,27 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands: Any, name: str, call: Callable[[argparse.Namespace], int | None], text: str, epilog: str = "", *, pipeline: bool = True) -> Any:
-    made = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
+def _command(
+    commands: Any,
+    name: str,
+    call: Callable[[argparse.Namespace], int | None],
+    text: str,
+    epilog: str = "",
+    *,
+    pipeline: bool = True,
+) -> Any:
+    made = commands.add_parser(
+        name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     made.set_defaults(call=call)
     if pipeline:
         made.add_argument("pipeline", help="name of the pipeline")
-    made.add_argument("-f", "--target", metavar="FILE_OR_MODULE", help="where its definitions are; default: the project or workspace in this folder")
+    made.add_argument(
+        "-f",
+        "--target",
+        metavar="FILE_OR_MODULE",
+        help="where its definitions are; default: the project or workspace in this folder",
+    )
     return made
 
 
@@ -68,12 +98,35 @@ def _command(commands: Any, name: str, call: Callable[[argparse.Namespace], int 
 
 def _run(commands: Any) -> None:
     text = "Bring a range of partitions up to date: ingest to labels, train if asked, then predictions and monitor."
-    made = _command(commands, "run", run, text, "example:\n  mlpipe run flights --from 2013-01-01 --to 2013-06-30 --train-at 2013-04-01")
-    made.add_argument("--from", dest="first", metavar="PARTITION", help="first partition; needed unless the pipeline has none")
-    made.add_argument("--to", dest="last", metavar="PARTITION", help="last partition, included; default: the first")
-    made.add_argument("--train-at", action="append", default=[], metavar="PARTITION", help="learn from the window that ends before this partition; may be given more than once")
+    made = _command(
+        commands,
+        "run",
+        run,
+        text,
+        "example:\n  mlpipe run flights --from 2013-01-01 --to 2013-06-30 --train-at 2013-04-01",
+    )
+    made.add_argument(
+        "--from",
+        dest="first",
+        metavar="PARTITION",
+        help="first partition; needed unless the pipeline has none",
+    )
+    made.add_argument(
+        "--to", dest="last", metavar="PARTITION", help="last partition, included; default: the first"
+    )
+    made.add_argument(
+        "--train-at",
+        action="append",
+        default=[],
+        metavar="PARTITION",
+        help="learn from the window that ends before this partition; may be given more than once",
+    )
     made.add_argument("--reason", default="", help="why; recorded with every run")
-    made.add_argument("--as-of", metavar="TIME", help="pretend that it is this moment (ISO with a zone): later labels and decisions do not exist")
+    made.add_argument(
+        "--as-of",
+        metavar="TIME",
+        help="pretend that it is this moment (ISO with a zone): later labels and decisions do not exist",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +153,11 @@ def run(args: argparse.Namespace) -> int:
             LISTENERS.remove(listen)
     store, ledger = _open(spec)
     heads = heads_of(spec, sorted({*spec.partitions.keys(first, last), *train_at}))
-    evaluations = [from_bytes(store.get_record(spec.name, h.record)) for k, h in heads["evaluation"].items() if k in train_at]
+    evaluations = [
+        from_bytes(store.get_record(spec.name, h.record))
+        for k, h in heads["evaluation"].items()
+        if k in train_at
+    ]
     print(summary(spec.name, heads, evaluations, ledger.state()))
     return 0
 
@@ -108,10 +165,16 @@ def run(args: argparse.Namespace) -> int:
 def _range(spec: "PipelineSpec", args: argparse.Namespace) -> tuple[str, str]:
     if spec.partitions.every == "none":
         if args.first or args.last:
-            raise MlpipeError(f"pipeline {spec.name!r} has no partitions", fix=f"Leave --from and --to out: mlpipe run {spec.name}")
+            raise MlpipeError(
+                f"pipeline {spec.name!r} has no partitions",
+                fix=f"Leave --from and --to out: mlpipe run {spec.name}",
+            )
         return "all", "all"
     if not args.first:
-        raise MlpipeError("--from is missing", fix=f"Name the first partition, such as --from {spec.partitions.key(spec.partitions.first)}")
+        raise MlpipeError(
+            "--from is missing",
+            fix=f"Name the first partition, such as --from {spec.partitions.key(spec.partitions.first)}",
+        )
     last = args.last or args.first
     if not spec.partitions.keys(args.first, last):
         raise MlpipeError(f"--to {last} is before --from {args.first}", fix="Swap them.")
@@ -122,7 +185,13 @@ def _range(spec: "PipelineSpec", args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _check(commands: Any) -> None:
-    made = _command(commands, "check", check, "Load the pipelines of this project and say what is wrong with them, in one paragraph.", pipeline=False)
+    made = _command(
+        commands,
+        "check",
+        check,
+        "Load the pipelines of this project and say what is wrong with them, in one paragraph.",
+        pipeline=False,
+    )
     made.add_argument("pipeline", nargs="?", help="name of one pipeline; default: all of the project")
 
 
@@ -143,12 +212,25 @@ def check(args: argparse.Namespace) -> int:
 
 
 def _decisions(commands: Any) -> None:
-    promote_ = _command(commands, "promote", promote, "Make a registered version the champion.", "Its recorded gates must have passed; --override promotes all the same, and is recorded as such.")
+    promote_ = _command(
+        commands,
+        "promote",
+        promote,
+        "Make a registered version the champion.",
+        "Its recorded gates must have passed; --override promotes all the same, and is recorded as such.",
+    )
     promote_.add_argument("version", type=int, help="number of the version")
     promote_.add_argument("--reason", required=True, help="why; recorded")
     promote_.add_argument("--override", action="store_true", help="promote although its gates did not pass")
-    back = _command(commands, "rollback", rollback, "Make an earlier champion champion again; its bundle is loaded and proved first.")
-    back.add_argument("--to", type=int, metavar="VERSION", help="version to go back to; default: the previous champion")
+    back = _command(
+        commands,
+        "rollback",
+        rollback,
+        "Make an earlier champion champion again; its bundle is loaded and proved first.",
+    )
+    back.add_argument(
+        "--to", type=int, metavar="VERSION", help="version to go back to; default: the previous champion"
+    )
     back.add_argument("--reason", required=True, help="why; recorded")
     history_ = _command(commands, "history", history, "Who decided what, when and why.")
     history_.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -160,9 +242,13 @@ def promote(args: argparse.Namespace) -> int:
     from mlpipe.orchestration.runtime import who
 
     spec, store, ledger = _pipeline(args)
-    entry = promotion.promote(ledger, args.version, who(), args.reason, now=datetime.now(UTC), override=args.override)
+    entry = promotion.promote(
+        ledger, args.version, who(), args.reason, now=datetime.now(UTC), override=args.override
+    )
     _mirrored(spec, ledger)
-    print(f"{spec.name}@{entry.to_version} is in production now (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}.")
+    print(
+        f"{spec.name}@{entry.to_version} is in production now (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}."
+    )
     return 0
 
 
@@ -181,7 +267,9 @@ def rollback(args: argparse.Namespace) -> int:
 
     entry = promotion.rollback(ledger, args.to, who(), args.reason, now=datetime.now(UTC), prove=prove)
     _mirrored(spec, ledger)
-    print(f"{spec.name}@{entry.to_version} is in production again (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}.")
+    print(
+        f"{spec.name}@{entry.to_version} is in production again (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}."
+    )
     return 0
 
 
@@ -230,14 +318,24 @@ def _mirrored(spec: "PipelineSpec", ledger: "Ledger") -> None:
 
 
 def _store(commands: Any) -> None:
-    top = commands.add_parser("store", help="Look after the object store.", description="Look after the object store.")
+    top = commands.add_parser(
+        "store", help="Look after the object store.", description="Look after the object store."
+    )
     verbs = top.add_subparsers(required=True, metavar="VERB")
     for name, call, text in (
-        ("verify", store_verify, "Read every object, record and ledger entry, and say what is damaged or missing."),
+        (
+            "verify",
+            store_verify,
+            "Read every object, record and ledger entry, and say what is damaged or missing.",
+        ),
         ("du", store_du, "How many objects of each kind there are, and their size."),
     ):
         made = verbs.add_parser(name, help=text, description=text)
-        made.add_argument("--store", metavar="URL", help="the store; default: $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe")
+        made.add_argument(
+            "--store",
+            metavar="URL",
+            help="the store; default: $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe",
+        )
         made.set_defaults(call=call)
 
 
@@ -257,7 +355,10 @@ def store_verify(args: argparse.Namespace) -> int:
     report = verify(store)
     chains, problems = verify_all(store.backend)
     found = [*report.problems, *problems]
-    print(f"{store.url}: {report.objects} objects, {report.records} records, {chains} ledger chains: " + ("nothing is wrong." if not found else f"{len(found)} problems."))
+    print(
+        f"{store.url}: {report.objects} objects, {report.records} records, {chains} ledger chains: "
+        + ("nothing is wrong." if not found else f"{len(found)} problems.")
+    )
     for problem in found:
         print(f"  - {problem}")
     return 1 if found else 0

@@ -37,7 +37,9 @@ class MlpipeError(Exception):
         The single mistakes, when there are several. The message shows at most ten and counts the rest.
     """
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "", findings: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", findings: Sequence[Finding] = ()
+    ) -> None:
         self.what, self.where, self.fix, self.findings = what, where, fix, tuple(findings)
         super().__init__(what)
 

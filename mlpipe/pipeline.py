@@ -48,7 +48,12 @@ class Pipeline:
     def __init__(self, **settings: Any) -> None:
         where = caller()
         base_dir = Path(where.rpartition(":")[0]).resolve().parent
-        self.spec: PipelineSpec = build(settings, where=where, deployment=os.environ.get(DEPLOYMENT), base_dir=base_dir if base_dir.is_dir() else Path.cwd())
+        self.spec: PipelineSpec = build(
+            settings,
+            where=where,
+            deployment=os.environ.get(DEPLOYMENT),
+            base_dir=base_dir if base_dir.is_dir() else Path.cwd(),
+        )
 
     def definitions(self) -> "dg.Definitions":
         """Assets, checks, jobs and schedule of this pipeline, as a Dagster code location (or a part of one)."""

@@ -255,7 +255,7 @@ def default_excluded(grid: Grid, reference: Profile, named: Collection[str] = ()
     out; name those that matter in the alarms. Hours and days of the month have more values, but a window of a
     fortnight holds whole days: pass the latter.
     """
-    reasons = {name: "named as a calendar column" for name in named}
+    reasons = dict.fromkeys(named, "named as a calendar column")
     for name, column_grid in grid.columns.items():
         distinct = reference.column(name, column_grid).distinct.estimate
         if column_grid.kind == "numeric" and 1 <= distinct <= LOW_CARDINALITY:

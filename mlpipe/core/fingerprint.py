@@ -56,7 +56,9 @@ def _collect(value: Any, parts: dict[str, str]) -> None:
 
 
 def _codes(value: Any) -> list[tuple[types.CodeType, dict[str, Any]]]:
-    functions = [value] if inspect.isfunction(value) else [f for f in vars(value).values() if inspect.isfunction(f)]
+    functions = (
+        [value] if inspect.isfunction(value) else [f for f in vars(value).values() if inspect.isfunction(f)]
+    )
     out = []
     for function in functions:
         closure = inspect.getclosurevars(function).nonlocals
@@ -84,7 +86,11 @@ def _reference(name: str, value: Any, parts: dict[str, str]) -> None:
 
 
 def _is_users(value: Any) -> bool:
-    module = value if isinstance(value, types.ModuleType) else sys.modules.get(getattr(value, "__module__", "") or "")
+    module = (
+        value
+        if isinstance(value, types.ModuleType)
+        else sys.modules.get(getattr(value, "__module__", "") or "")
+    )
     file = getattr(module, "__file__", None)
     if file is None:
         return inspect.isfunction(value) and value.__module__ in ("__main__", None)
@@ -98,12 +104,18 @@ def _tree(value: Any) -> str:
         return _dump(ast.parse(textwrap.dedent(inspect.getsource(value)))) + defaults
     except (OSError, SyntaxError, TypeError):
         # No source (a lambda within an expression, an interactive session): the byte code stands in.
-        codes = [c.co_code.hex() + repr([k for k in c.co_consts if not isinstance(k, types.CodeType)]) for c, _ in _codes(value)]
+        codes = [
+            c.co_code.hex() + repr([k for k in c.co_consts if not isinstance(k, types.CodeType)])
+            for c, _ in _codes(value)
+        ]
         return "".join(codes) + defaults
 
 
 def _dump(tree: ast.AST) -> str:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree, annotate_fields=False)

@@ -10,6 +10,12 @@ def verify_all(backend: Backend) -> tuple[int, tuple[Finding, ...]]:
 
     A truncated tail shows only against the mirror in Dagster; see `Ledger.verify`.
     """
-    chains = sorted({tuple(path.split("/")[1:4]) for path, _ in backend.list("ledger") if path.count("/") >= 4})
-    findings = [f for p, s, d in chains for f in Ledger(backend, p, segment=None if s == "_" else s, deployment=d).verify()]
+    chains = sorted(
+        {tuple(path.split("/")[1:4]) for path, _ in backend.list("ledger") if path.count("/") >= 4}
+    )
+    findings = [
+        f
+        for p, s, d in chains
+        for f in Ledger(backend, p, segment=None if s == "_" else s, deployment=d).verify()
+    ]
     return len(chains), tuple(findings)

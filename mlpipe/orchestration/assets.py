@@ -34,7 +34,20 @@ PARENTS: dict[str, tuple[str, ...]] = {
     "predictions": ("features",),
     "monitor": ("predictions", "labels"),
 }
-STAGES: dict[str, Stage] = {s.asset: s for s in (ingest.STAGE, validate.STAGE, feature.STAGE, label.STAGE, train.STAGE, evaluate.STAGE, release.STAGE, predict.STAGE, monitor.STAGE)}
+STAGES: dict[str, Stage] = {
+    s.asset: s
+    for s in (
+        ingest.STAGE,
+        validate.STAGE,
+        feature.STAGE,
+        label.STAGE,
+        train.STAGE,
+        evaluate.STAGE,
+        release.STAGE,
+        predict.STAGE,
+        monitor.STAGE,
+    )
+}
 RANGES = ("raw", "validated", "features", "labels", "predictions", "monitor")
 """Assets that serve a range of partitions in one run; the others run partition by partition."""
 KINDS = {
@@ -63,11 +76,15 @@ TEXTS = {
 
 def asset_spec(spec: PipelineSpec, name: str) -> dg.AssetSpec:
     """How one stage's asset shows in Dagster."""
-    upstream = [s.asset for s in spec.sources.values() if isinstance(s, UpstreamSource)] if name == "raw" else []
+    upstream = (
+        [s.asset for s in spec.sources.values() if isinstance(s, UpstreamSource)] if name == "raw" else []
+    )
     training = name in ("model", "evaluation", "release")
     return dg.AssetSpec(
         key=[spec.name, name],
-        deps=[dg.AssetDep([spec.name, parent], partition_mapping=_identity(spec)) for parent in PARENTS[name]] if not upstream else [],
+        deps=[dg.AssetDep([spec.name, parent], partition_mapping=_identity(spec)) for parent in PARENTS[name]]
+        if not upstream
+        else [],
         description=f"{TEXTS[name]}\n\n{spec.description}".strip(),
         group_name=spec.name,
         kinds=KINDS[name],
@@ -75,7 +92,11 @@ def asset_spec(spec: PipelineSpec, name: str) -> dg.AssetSpec:
         tags={"mlpipe/stage": STAGES[name].name, **{k: v for k, v in spec.tags.items()}},
         code_version=code_version(spec, name),
         partitions_def=partitions_of(spec.partitions),
-        metadata={"pipeline": spec.name, "deployment": spec.deployment, **({"window": str(spec.training_window)} if training else {})},
+        metadata={
+            "pipeline": spec.name,
+            "deployment": spec.deployment,
+            **({"window": str(spec.training_window)} if training else {}),
+        },
     )
 
 
@@ -99,14 +120,29 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         "validated": [s.contract.model_dump(mode="json", exclude={"repair"}) for s in spec.sources.values()],
         "features": spec.features.model_dump(mode="json", exclude={"function"}),
         "labels": spec.label.model_dump(mode="json", exclude={"function"}),
-        "model": [spec.model.estimator, spec.model.params, spec.training_window, spec.threshold, spec.seed, spec.split.model_dump(mode="json")],
+        "model": [
+            spec.model.estimator,
+            spec.model.params,
+            spec.training_window,
+            spec.threshold,
+            spec.seed,
+            spec.split.model_dump(mode="json"),
+        ],
         "evaluation": [spec.metrics, [g.model_dump(mode="json") for g in spec.gates]],
     }
-    decisive = {"functions": [fingerprint(f) for f in functions.get(name, []) if f is not None], "settings": settings.get(name)}
+    decisive = {
+        "functions": [fingerprint(f) for f in functions.get(name, []) if f is not None],
+        "settings": settings.get(name),
+    }
     return f"{stage.version}-{digest(decisive)[:12]}"
 
 
-def build_asset(spec: PipelineSpec, name: str, execute: Execute | None = None, dress: Callable[[str, dg.AssetSpec], dg.AssetSpec] | None = None) -> dg.AssetsDefinition:
+def build_asset(
+    spec: PipelineSpec,
+    name: str,
+    execute: Execute | None = None,
+    dress: Callable[[str, dg.AssetSpec], dg.AssetSpec] | None = None,
+) -> dg.AssetsDefinition:
     """The asset of one stage.
 
     Parameters
@@ -120,11 +156,17 @@ def build_asset(spec: PipelineSpec, name: str, execute: Execute | None = None, d
     shown = asset_spec(spec, name)
     if dress is not None:
         shown = dress(name, shown)
-    upstream = {n: s for n, s in spec.sources.items() if isinstance(s, UpstreamSource)} if name == "raw" else {}
+    upstream = (
+        {n: s for n, s in spec.sources.items() if isinstance(s, UpstreamSource)} if name == "raw" else {}
+    )
     work = execute or (lambda s, st, keys, ctx: run_stage(st, s, keys, ctx))
 
     def compute(context: dg.AssetExecutionContext, **values: Any) -> Iterator[Any]:
-        keys = list(context.partition_keys) if context.has_partition_key or context.has_partition_key_range else [WHOLE]
+        keys = (
+            list(context.partition_keys)
+            if context.has_partition_key or context.has_partition_key_range
+            else [WHOLE]
+        )
         ctx = context_of(spec, context, {n: _reader(values[n], len(keys) > 1) for n in upstream})
         records: list[Record] = []
         try:
@@ -132,7 +174,9 @@ def build_asset(spec: PipelineSpec, name: str, execute: Execute | None = None, d
                 records.append(record)
                 _progress(context, spec, name, len(records), len(keys), record)
         except TransientError as error:
-            raise dg.RetryRequested(max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)) from error
+            raise dg.RetryRequested(
+                max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)
+            ) from error
         yield from _results(context, spec, name, shown, records)
 
     # The compute function takes the upstream assets by the names of their sources.
@@ -140,8 +184,14 @@ def build_asset(spec: PipelineSpec, name: str, execute: Execute | None = None, d
     return _asset(spec, name, shown, compute, ins)
 
 
-def _asset(spec: PipelineSpec, name: str, shown: dg.AssetSpec, compute: Any, ins: dict[str, dg.AssetIn]) -> dg.AssetsDefinition:
-    policy = dg.BackfillPolicy.single_run() if name in RANGES else dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+def _asset(
+    spec: PipelineSpec, name: str, shown: dg.AssetSpec, compute: Any, ins: dict[str, dg.AssetIn]
+) -> dg.AssetsDefinition:
+    policy = (
+        dg.BackfillPolicy.single_run()
+        if name in RANGES
+        else dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+    )
     decorate = dg.asset(
         key=shown.key,
         deps=shown.deps or None,
@@ -170,7 +220,13 @@ def frames_key(spec: PipelineSpec) -> str:
 
 def _reader(value: Any, many: bool) -> Callable[[str], Any]:
     """Frame of an upstream asset by partition: one for all, or one each."""
-    return lambda key: value[key] if isinstance(value, dict) and many else next(iter(value.values())) if isinstance(value, dict) else value
+    return lambda key: (
+        value[key]
+        if isinstance(value, dict) and many
+        else next(iter(value.values()))
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _delay(spec: PipelineSpec, attempt: int) -> float:
@@ -178,14 +234,22 @@ def _delay(spec: PipelineSpec, attempt: int) -> float:
     return float(spec.retries.delay.total_seconds() * 2**attempt * (0.5 + random.random() / 2))
 
 
-def _progress(context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, done: int, total: int, record: Record) -> None:
+def _progress(
+    context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, done: int, total: int, record: Record
+) -> None:
     for listen in LISTENERS:
         listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
     if total == 1 or done == total or done % max(total // 10, 1) == 0:
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")
 
 
-def _results(context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, shown: dg.AssetSpec, records: Sequence[Record]) -> Iterator[Any]:
+def _results(
+    context: dg.AssetExecutionContext,
+    spec: PipelineSpec,
+    name: str,
+    shown: dg.AssetSpec,
+    records: Sequence[Record],
+) -> Iterator[Any]:
     """The result of a step: one materialization a partition, each with its own record, and what its checks say."""
     key = shown.key
     if len(records) == 1:
@@ -206,7 +270,11 @@ def _results(context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, s
     # Dagster wrote one data version for the whole range; each partition's own one follows.
     for record in records:
         tags = {"dagster/data_version": data_version(record), "dagster/code_version": str(shown.code_version)}
-        context.log_event(dg.AssetMaterialization(asset_key=key, partition=record.partition, metadata=metadata_of(record), tags=tags))
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key=key, partition=record.partition, metadata=metadata_of(record), tags=tags
+            )
+        )
 
 
 def data_version(record: Record) -> str:

@@ -14,7 +14,12 @@ CHECKS = {
     "evaluation": ("gates", "Every gate passes."),
     "monitor": ("drift", "No watched feature drifts."),
 }
-GOOD = {"validated": ("pass",), "model": ("trained",), "evaluation": ("pass",), "monitor": ("stable", "no_champion", "no_data")}
+GOOD = {
+    "validated": ("pass",),
+    "model": ("trained",),
+    "evaluation": ("pass",),
+    "monitor": ("stable", "no_champion", "no_data"),
+}
 SEVERITY = {"validated": dg.AssetCheckSeverity.ERROR}
 
 
@@ -23,7 +28,11 @@ def check_specs(spec: PipelineSpec, name: str) -> list[dg.AssetCheckSpec]:
     if name not in CHECKS:
         return []
     check, text = CHECKS[name]
-    return [dg.AssetCheckSpec(check, asset=[spec.name, name], description=text, partitions_def=partitions_of(spec.partitions))]
+    return [
+        dg.AssetCheckSpec(
+            check, asset=[spec.name, name], description=text, partitions_def=partitions_of(spec.partitions)
+        )
+    ]
 
 
 def check_results(spec: PipelineSpec, name: str, records: Sequence[Record]) -> list[dg.AssetCheckResult]:
@@ -32,7 +41,10 @@ def check_results(spec: PipelineSpec, name: str, records: Sequence[Record]) -> l
         return []
     bad = [r for r in records if r.verdict not in GOOD[name]]
     shown = bad[0] if bad else records[-1] if records else None
-    metadata: dict[str, dg.MetadataValue] = {"partitions": dg.MetadataValue.int(len(records)), "failed": dg.MetadataValue.int(len(bad))}
+    metadata: dict[str, dg.MetadataValue] = {
+        "partitions": dg.MetadataValue.int(len(records)),
+        "failed": dg.MetadataValue.int(len(bad)),
+    }
     text = "" if shown is None else f"{shown.partition}: {shown.headline}"
     return [
         dg.AssetCheckResult(
@@ -46,7 +58,13 @@ def check_results(spec: PipelineSpec, name: str, records: Sequence[Record]) -> l
     ]
 
 
-def range_evaluations(context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, key: dg.AssetKey, records: Sequence[Record]) -> Iterator[dg.AssetCheckEvaluation]:
+def range_evaluations(
+    context: dg.AssetExecutionContext,
+    spec: PipelineSpec,
+    name: str,
+    key: dg.AssetKey,
+    records: Sequence[Record],
+) -> Iterator[dg.AssetCheckEvaluation]:
     """Each partition's own verdict in a step over a range."""
     if name not in CHECKS or spec.partitions.every == "none":
         return

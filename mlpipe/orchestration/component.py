@@ -23,9 +23,16 @@ HIDDEN = {"base_dir", "where"}
 
 def _attributes() -> type[BaseModel]:
     """Model of the YAML attributes for editors and `dg`: every key, any value. mlpipe checks them itself, all at once."""
-    fields: dict[str, Any] = {n: (Any, Field(default=None, description=f.description)) for n, f in PipelineSpec.model_fields.items() if n not in HIDDEN}
+    fields: dict[str, Any] = {
+        n: (Any, Field(default=None, description=f.description))
+        for n, f in PipelineSpec.model_fields.items()
+        if n not in HIDDEN
+    }
     fields |= {n: (Any, Field(default=None, description=f"stands for {t}")) for n, t in ALIASES.items()}
-    fields["overlays"] = (Any, Field(default=None, description="settings that replace these in dev, stage or prod"))
+    fields["overlays"] = (
+        Any,
+        Field(default=None, description="settings that replace these in dev, stage or prod"),
+    )
     return create_model("PipelineAttributes", __config__=ConfigDict(extra="allow"), **fields)
 
 
@@ -74,7 +81,14 @@ class PipelineComponent(dg.Component):
         """
         given = {} if attributes is None else attributes.model_dump(exclude_unset=True)
         settings, lines, file = _written(given, context)
-        spec = build_mapping(_templated(settings, context), lines, file=file, prefix=("attributes",), deployment=os.environ.get(DEPLOYMENT), base_dir=Path(context.path))
+        spec = build_mapping(
+            _templated(settings, context),
+            lines,
+            file=file,
+            prefix=("attributes",),
+            deployment=os.environ.get(DEPLOYMENT),
+            base_dir=Path(context.path),
+        )
         return cls(spec)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -85,7 +99,9 @@ class PipelineComponent(dg.Component):
         """How an asset shows in Dagster; `name` is the asset's last part, such as ``model``. Override to change it."""
         return spec
 
-    def execute(self, spec: PipelineSpec, stage: Stage, keys: Sequence[str], ctx: Context) -> Iterator[Record]:
+    def execute(
+        self, spec: PipelineSpec, stage: Stage, keys: Sequence[str], ctx: Context
+    ) -> Iterator[Record]:
         """Run a stage for some partitions. Override to do something around it."""
         yield from run_stage(stage, spec, keys, ctx)
 
@@ -98,7 +114,11 @@ def _written(given: dict[str, Any], context: dg.ComponentLoadContext) -> tuple[d
     file = str(path)
     for document, lines in read(path.read_text(encoding="utf-8"), file):
         attributes = document.get("attributes") if isinstance(document, dict) else None
-        if isinstance(attributes, dict) and attributes.get("name") == given.get("name") and set(attributes) == set(given):
+        if (
+            isinstance(attributes, dict)
+            and attributes.get("name") == given.get("name")
+            and set(attributes) == set(given)
+        ):
             return attributes, lines, file
     return given, {}, file
 

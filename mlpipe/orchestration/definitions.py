@@ -19,7 +19,12 @@ PIPELINES: dict[str, PipelineSpec] = {}
 """Specifications that definitions were built from in this process, by name: how the CLI finds them after loading a code location."""
 
 
-def definitions_of(spec: PipelineSpec, *, execute: Execute | None = None, dress: Callable[[str, dg.AssetSpec], dg.AssetSpec] | None = None) -> dg.Definitions:
+def definitions_of(
+    spec: PipelineSpec,
+    *,
+    execute: Execute | None = None,
+    dress: Callable[[str, dg.AssetSpec], dg.AssetSpec] | None = None,
+) -> dg.Definitions:
     """Assets, checks, jobs, schedule and IO manager of one pipeline.
 
     Parameters
@@ -31,7 +36,11 @@ def definitions_of(spec: PipelineSpec, *, execute: Execute | None = None, dress:
     """
     PIPELINES[spec.name] = spec
     if spec.retrain is not None:
-        logger.warning("pipeline %s: its 'retrain' policy is read but not acted on yet; start %s_training by hand or by a schedule of your own", spec.name, spec.name)
+        logger.warning(
+            "pipeline %s: its 'retrain' policy is read but not acted on yet; start %s_training by hand or by a schedule of your own",
+            spec.name,
+            spec.name,
+        )
     with _beta_known():
         jobs = jobs_of(spec)
         return dg.Definitions(

@@ -1,7 +1,6 @@
 """Between Dagster's event log and mlpipe's frozen values: heads read from events, records written as metadata."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import dagster as dg
 
@@ -35,7 +34,11 @@ def head_of_event(event: dg.EventLogRecord) -> Head | None:
     entry = materialization.metadata["record"].value
     partition = materialization.partition or "all"
     asset = materialization.asset_key.to_user_string()
-    return from_entries(entry, asset=asset, partition=partition, event=str(event.storage_id)) if isinstance(entry, Mapping) else None
+    return (
+        from_entries(entry, asset=asset, partition=partition, event=str(event.storage_id))
+        if isinstance(entry, Mapping)
+        else None
+    )
 
 
 class DagsterHeads:

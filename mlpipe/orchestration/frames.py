@@ -17,7 +17,8 @@ PARTITION = "partition"
 
 class FramesIOManager(dg.IOManager):
     """Loads a pipeline's tables. One partition gives a frame; several give one frame with the column ``partition``, or a mapping
-    from key to frame where the input is annotated as a `dict`."""
+    from key to frame where the input is annotated as a `dict`.
+    """
 
     def __init__(self, spec: PipelineSpec) -> None:
         self._spec = spec
@@ -25,7 +26,11 @@ class FramesIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Stages put what they make into the store themselves; nothing is left to write."""
         if obj is not None:
-            raise MlpipeError("an mlpipe asset returned a value", where=str(context.asset_key.to_user_string()), fix="Yield records from 'execute'.")
+            raise MlpipeError(
+                "an mlpipe asset returned a value",
+                where=str(context.asset_key.to_user_string()),
+                fix="Yield records from 'execute'.",
+            )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame | dict[str, pd.DataFrame]:
         """The frame of an asset, or its frames by partition.
@@ -38,7 +43,10 @@ class FramesIOManager(dg.IOManager):
         asset = context.asset_key.to_user_string()
         name = context.asset_key.path[-1]
         if name not in READABLE:
-            raise MlpipeError(f"{asset} holds no frame to load", fix=f"Depend on it with 'deps', or load one of: {', '.join(READABLE)}.")
+            raise MlpipeError(
+                f"{asset} holds no frame to load",
+                fix=f"Depend on it with 'deps', or load one of: {', '.join(READABLE)}.",
+            )
         keys: Sequence[str] = context.asset_partition_keys if context.has_asset_partitions else [WHOLE]
         heads = DagsterHeads(context.instance, "", now().timestamp()).find(asset, list(keys))
         store = open_store(store_url(self._spec))
@@ -46,13 +54,26 @@ class FramesIOManager(dg.IOManager):
         for key in keys:
             head = heads.get(key)
             if head is None:
-                raise NotFoundError(f"{asset} has no partition {key}", fix=f"Materialize it first: mlpipe run {self._spec.name} --from {key} --to {key}")
+                raise NotFoundError(
+                    f"{asset} has no partition {key}",
+                    fix=f"Materialize it first: mlpipe run {self._spec.name} --from {key} --to {key}",
+                )
             if READABLE[name] in head.outputs:
                 frames[key] = store.get_table(head.outputs[READABLE[name]].id)
             elif len(keys) == 1:
-                raise NotFoundError(f"{asset} {key} holds no rows: its verdict is '{head.verdict}'", fix="Look at its validation, or skip the partition.")
+                raise NotFoundError(
+                    f"{asset} {key} holds no rows: its verdict is '{head.verdict}'",
+                    fix="Look at its validation, or skip the partition.",
+                )
         if len(keys) == 1:
             return frames[keys[0]]
-        if context.dagster_type.typing_type is dict or getattr(context.dagster_type.typing_type, "__origin__", None) is dict:
+        if (
+            context.dagster_type.typing_type is dict
+            or getattr(context.dagster_type.typing_type, "__origin__", None) is dict
+        ):
             return frames
-        return pd.concat([f.assign(**{PARTITION: k}) for k, f in frames.items()], ignore_index=True) if frames else pd.DataFrame()
+        return (
+            pd.concat([f.assign(**{PARTITION: k}) for k, f in frames.items()], ignore_index=True)
+            if frames
+            else pd.DataFrame()
+        )

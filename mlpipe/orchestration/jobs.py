@@ -13,7 +13,10 @@ INGEST = ("raw", "validated", "features", "labels")
 MONITOR = ("predictions", "monitor")
 JOBS: dict[str, tuple[tuple[str, ...], str]] = {
     "ingest": (INGEST, "Rows to features and labels, for one partition or a range in one run."),
-    "daily": ((*INGEST, *MONITOR), "One partition: rows to features and labels, then predictions and monitor."),
+    "daily": (
+        (*INGEST, *MONITOR),
+        "One partition: rows to features and labels, then predictions and monitor.",
+    ),
     "training": (("model", "evaluation", "release"), "Learn, judge and decide, for one partition."),
     "backtest": (("model", "evaluation"), "Learn and judge, for past partitions; never decides anything."),
 }
@@ -57,7 +60,9 @@ def schedules_of(spec: PipelineSpec, jobs: list[Any]) -> list[dg.ScheduleDefinit
         job=daily,
         cron_schedule=crons[calendar.every],
         execution_timezone=calendar.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING if spec.automation == "on" else dg.DefaultScheduleStatus.STOPPED,
+        default_status=dg.DefaultScheduleStatus.RUNNING
+        if spec.automation == "on"
+        else dg.DefaultScheduleStatus.STOPPED,
         description="Materializes each partition once it has ended.",
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -65,9 +70,13 @@ def schedules_of(spec: PipelineSpec, jobs: list[Any]) -> list[dg.ScheduleDefinit
         ended = calendar.keys_between(tick - timedelta(days=62), tick)
         done = [k for k in ended if calendar.window(k).end <= tick]
         if not done:
-            return dg.SkipReason(f"no partition of {spec.name} has ended by {_local(tick, calendar.timezone)}")
+            return dg.SkipReason(
+                f"no partition of {spec.name} has ended by {_local(tick, calendar.timezone)}"
+            )
         reason = f"nightly run at {_local(tick, calendar.timezone)}"
-        return dg.RunRequest(run_key=done[-1], partition_key=done[-1], tags={TRIGGER_TAG: "schedule", REASON_TAG: reason})
+        return dg.RunRequest(
+            run_key=done[-1], partition_key=done[-1], tags={TRIGGER_TAG: "schedule", REASON_TAG: reason}
+        )
 
     return [nightly]
 

@@ -42,7 +42,11 @@ def definitions_at(folder: Path, target: str | None = None) -> dg.Definitions:
         if type(value).__name__ == "LazyDefinitions":
             made: dg.Definitions = value()
             return made
-    raise MlpipeError(f"{module.__name__} holds no Dagster definitions", where=str(module.__file__), fix="Assign them: defs = pipeline.definitions().")
+    raise MlpipeError(
+        f"{module.__name__} holds no Dagster definitions",
+        where=str(module.__file__),
+        fix="Assign them: defs = pipeline.definitions().",
+    )
 
 
 def pipeline_of(name: str, folder: Path, target: str | None = None) -> tuple[PipelineSpec, dg.Definitions]:
@@ -55,7 +59,10 @@ def pipeline_of(name: str, folder: Path, target: str | None = None) -> tuple[Pip
     """
     defs = definitions_at(folder, target)
     if name not in PIPELINES:
-        raise NotFoundError(f"there is no pipeline {name!r}", fix=did_you_mean(name, sorted(PIPELINES)) or "The code location holds no mlpipe pipeline.")
+        raise NotFoundError(
+            f"there is no pipeline {name!r}",
+            fix=did_you_mean(name, sorted(PIPELINES)) or "The code location holds no mlpipe pipeline.",
+        )
     return PIPELINES[name], defs
 
 
@@ -71,9 +78,17 @@ def checked(folder: Path, target: str | None, name: str | None) -> list[str]:
         defs = definitions_at(folder, target)
         dg.Definitions.validate_loadable(defs)
     except dg.DagsterError as error:
-        raise MlpipeError(f"Dagster cannot load these definitions: {str(error).strip().splitlines()[0]}", where=str(folder), fix="Mend the assets that it names.") from error
+        raise MlpipeError(
+            f"Dagster cannot load these definitions: {str(error).strip().splitlines()[0]}",
+            where=str(folder),
+            fix="Mend the assets that it names.",
+        ) from error
     if name is None and not PIPELINES:
-        raise NotFoundError("the code location holds no mlpipe pipeline", where=str(folder), fix="Declare one: mlpipe.Pipeline(…).definitions().")
+        raise NotFoundError(
+            "the code location holds no mlpipe pipeline",
+            where=str(folder),
+            fix="Declare one: mlpipe.Pipeline(…).definitions().",
+        )
     if name is not None and name not in PIPELINES:
         raise NotFoundError(f"there is no pipeline {name!r}", fix=did_you_mean(name, sorted(PIPELINES)))
     return sorted(PIPELINES) if name is None else [name]

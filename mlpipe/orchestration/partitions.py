@@ -13,9 +13,16 @@ def partitions_of(calendar: Calendar) -> dg.PartitionsDefinition | None:
     """Partitions definition with the same keys and bounds; None without partitions."""
     if calendar.every == "none" or calendar.start is None:
         return None
-    kinds = {"hour": dg.HourlyPartitionsDefinition, "day": dg.DailyPartitionsDefinition, "week": dg.WeeklyPartitionsDefinition, "month": dg.MonthlyPartitionsDefinition}
+    kinds = {
+        "hour": dg.HourlyPartitionsDefinition,
+        "day": dg.DailyPartitionsDefinition,
+        "week": dg.WeeklyPartitionsDefinition,
+        "month": dg.MonthlyPartitionsDefinition,
+    }
     text = _FORMATS.get(calendar.every, "%Y-%m-%d")
     start = datetime.fromisoformat(calendar.start).strftime(text)
     end = None if calendar.end is None else datetime.fromisoformat(calendar.end).strftime(text)
-    made: dg.PartitionsDefinition = kinds[calendar.every](start_date=start, end_date=end, timezone=calendar.timezone)
+    made: dg.PartitionsDefinition = kinds[calendar.every](
+        start_date=start, end_date=end, timezone=calendar.timezone
+    )
     return made

@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.chain import Ledger
+from mlpipe.ledger.entry import Entry
 from mlpipe.orchestration.runtime import ledger_of, open_store, store_url
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
@@ -30,14 +30,23 @@ def event_of(spec: PipelineSpec, entry: Entry) -> dg.AssetMaterialization:
     """A move of production as an event: who, what, which version; the version plots as a step chart."""
     text = f"{entry.actor} {VERBS[entry.kind]} {spec.name}@{entry.to_version}: {entry.reason}"
     metadata: dict[str, Any] = {
-        "summary": dg.MetadataValue.md(f"**{spec.name}@{entry.to_version}** {VERBS[entry.kind].removesuffix(' to')} by {entry.actor}: {entry.reason}"[:900]),
+        "summary": dg.MetadataValue.md(
+            f"**{spec.name}@{entry.to_version}** {VERBS[entry.kind].removesuffix(' to')} by {entry.actor}: {entry.reason}"[
+                :900
+            ]
+        ),
         "model/version": dg.MetadataValue.int(entry.to_version or 0),
         "ledger/number": dg.MetadataValue.int(entry.number),
         "ledger/hash": dg.MetadataValue.text(entry.hash),
         "effective_at": dg.MetadataValue.text(entry.effective_at.isoformat()),
         "bundle": dg.MetadataValue.text(entry.bundle or ""),
     }
-    return dg.AssetMaterialization(asset_key=[spec.name, "production"], description=text[:500], metadata=metadata, tags={"dagster/data_version": f"{entry.to_version}-{entry.hash[:16]}"})
+    return dg.AssetMaterialization(
+        asset_key=[spec.name, "production"],
+        description=text[:500],
+        metadata=metadata,
+        tags={"dagster/data_version": f"{entry.to_version}-{entry.hash[:16]}"},
+    )
 
 
 def report_production(context: dg.AssetExecutionContext, spec: PipelineSpec, record: Record) -> None:
@@ -54,7 +63,11 @@ def mirror(instance: dg.DagsterInstance, spec: PipelineSpec, ledger: Ledger) -> 
     cursor: str | None = None
     while True:
         page = instance.fetch_materializations(key, limit=1000, cursor=cursor)
-        shown |= {str(e.asset_materialization.metadata["ledger/hash"].value) for e in page.records if e.asset_materialization and "ledger/hash" in e.asset_materialization.metadata}
+        shown |= {
+            str(e.asset_materialization.metadata["ledger/hash"].value)
+            for e in page.records
+            if e.asset_materialization and "ledger/hash" in e.asset_materialization.metadata
+        }
         cursor = page.cursor
         if not page.has_more:
             break

@@ -11,7 +11,17 @@ from mlpipe.orchestration.assets import STAGES
 from mlpipe.orchestration.events import DagsterHeads
 from mlpipe.orchestration.jobs import MONITOR, job_name
 from mlpipe.orchestration.production import mirror
-from mlpipe.orchestration.runtime import ACTOR_TAG, AS_OF_TAG, REASON_TAG, TRIGGER_TAG, ledger_of, now, open_store, store_url, who
+from mlpipe.orchestration.runtime import (
+    ACTOR_TAG,
+    AS_OF_TAG,
+    REASON_TAG,
+    TRIGGER_TAG,
+    ledger_of,
+    now,
+    open_store,
+    store_url,
+    who,
+)
 from mlpipe.records.codec import Head
 from mlpipe.spec.pipeline import PipelineSpec
 
@@ -42,7 +52,10 @@ def instance() -> dg.DagsterInstance:
         Without DAGSTER_HOME: what is made would be gone with the process.
     """
     if not os.environ.get("DAGSTER_HOME"):
-        raise MlpipeError("DAGSTER_HOME is not set, so Dagster would forget every run", fix='Choose a folder: export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"')
+        raise MlpipeError(
+            "DAGSTER_HOME is not set, so Dagster would forget every run",
+            fix='Choose a folder: export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"',
+        )
     return dg.DagsterInstance.get()
 
 
@@ -74,7 +87,15 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
     return str(result.run_id)
 
 
-def plan(spec: PipelineSpec, first: str, last: str, train_at: Sequence[str], *, reason: str = "", as_of: str | None = None) -> list[Request]:
+def plan(
+    spec: PipelineSpec,
+    first: str,
+    last: str,
+    train_at: Sequence[str],
+    *,
+    reason: str = "",
+    as_of: str | None = None,
+) -> list[Request]:
     """The runs that bring a range of partitions up to date: ingest as one range, trainings, then predictions and monitor.
 
     Predictions and monitor are made from the earliest training on: before it there is no champion to predict with. Without a training
@@ -90,7 +111,12 @@ def plan(spec: PipelineSpec, first: str, last: str, train_at: Sequence[str], *, 
     return requests
 
 
-def execute(spec: PipelineSpec, defs: dg.Definitions, requests: Sequence[Request], tell: Callable[[Request, str], None]) -> None:
+def execute(
+    spec: PipelineSpec,
+    defs: dg.Definitions,
+    requests: Sequence[Request],
+    tell: Callable[[Request, str], None],
+) -> None:
     """Run requests one after the other; `tell` hears of each before it starts, with an empty run id, and after it ended."""
     with instance() as on:
         for request in requests:

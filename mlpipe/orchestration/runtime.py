@@ -21,7 +21,12 @@ from mlpipe.stages.context import Context, Run
 from mlpipe.stores.place import default_url
 from mlpipe.stores.store import Store
 
-AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = "mlpipe/as_of", "mlpipe/trigger", "mlpipe/reason", "mlpipe/actor"
+AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = (
+    "mlpipe/as_of",
+    "mlpipe/trigger",
+    "mlpipe/reason",
+    "mlpipe/actor",
+)
 BACKFILL_TAG = "dagster/backfill"
 TRIGGERS = ("manual", "schedule", "drift", "performance", "data", "experiment", "backfill", "replay")
 
@@ -82,13 +87,21 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
     """
     kind = tags.get(TRIGGER_TAG, "manual")
     if kind not in TRIGGERS:
-        raise MlpipeError(f"unknown trigger {kind!r}", where=f"run {run_id}, tag {TRIGGER_TAG}", fix=f"Valid: {', '.join(TRIGGERS)}.")
-    details = {k.removeprefix(TRIGGER_TAG + "."): v for k, v in tags.items() if k.startswith(TRIGGER_TAG + ".")}
+        raise MlpipeError(
+            f"unknown trigger {kind!r}",
+            where=f"run {run_id}, tag {TRIGGER_TAG}",
+            fix=f"Valid: {', '.join(TRIGGERS)}.",
+        )
+    details = {
+        k.removeprefix(TRIGGER_TAG + "."): v for k, v in tags.items() if k.startswith(TRIGGER_TAG + ".")
+    }
     backfill = BACKFILL_TAG in tags or kind == "backfill"
     return Run(
         id=run_id,
         as_of=_as_of(tags, run_id) or started,
-        trigger=Trigger(kind="backfill" if backfill else kind, reason=tags.get(REASON_TAG, ""), details=details),
+        trigger=Trigger(
+            kind="backfill" if backfill else kind, reason=tags.get(REASON_TAG, ""), details=details
+        ),
         actor=tags.get(ACTOR_TAG) or tags.get("user") or who(),
         experiment=tags.get(EXPERIMENT_TAG, ""),
         backfill=backfill,
@@ -102,9 +115,17 @@ def _as_of(tags: Mapping[str, str], run_id: str) -> datetime | None:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise MlpipeError(f"{text!r} is no time", where=f"run {run_id}, tag {AS_OF_TAG}", fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.") from None
+        raise MlpipeError(
+            f"{text!r} is no time",
+            where=f"run {run_id}, tag {AS_OF_TAG}",
+            fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.",
+        ) from None
     if instant.tzinfo is None:
-        raise MlpipeError(f"{text!r} has no zone", where=f"run {run_id}, tag {AS_OF_TAG}", fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.")
+        raise MlpipeError(
+            f"{text!r} has no zone",
+            where=f"run {run_id}, tag {AS_OF_TAG}",
+            fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.",
+        )
     return instant
 
 
@@ -116,7 +137,11 @@ def now() -> datetime:
 _HEADS: dict[str, DagsterHeads] = {}
 
 
-def context_of(spec: PipelineSpec, context: dg.AssetExecutionContext, upstream: Mapping[str, Callable[[str], Any]] | None = None) -> Context:
+def context_of(
+    spec: PipelineSpec,
+    context: dg.AssetExecutionContext,
+    upstream: Mapping[str, Callable[[str], Any]] | None = None,
+) -> Context:
     """What a stage may touch, in a step of a Dagster run."""
     run_id, url = context.run.run_id, store_url(spec)
     record = context.instance.get_run_record_by_id(run_id)

@@ -18,7 +18,18 @@ from pathlib import Path
 from mlpipe.records.codec import digest
 from mlpipe.records.record import Cost, Environment
 
-PACKAGES = ("mlpipe", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops", "great-expectations", "dagster", "torch")
+PACKAGES = (
+    "mlpipe",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "skops",
+    "great-expectations",
+    "dagster",
+    "torch",
+)
 RESULT_PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "torch")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SKIPPED = {".venv", "venv", "node_modules", "__pycache__", "build", "dist", "site-packages"}
@@ -85,7 +96,11 @@ def _blas() -> str:
     import numpy  # noqa: F401  (loads the BLAS that threadpoolctl then reports)
     from threadpoolctl import threadpool_info
 
-    found = {f"{i['internal_api']} {i.get('version')} {i.get('architecture', '')}".strip() for i in threadpool_info() if i["user_api"] == "blas"}
+    found = {
+        f"{i['internal_api']} {i.get('version')} {i.get('architecture', '')}".strip()
+        for i in threadpool_info()
+        if i["user_api"] == "blas"
+    }
     return ", ".join(sorted(found))
 
 
@@ -104,7 +119,11 @@ def metered() -> Iterator[Meter]:
     finally:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         scale = 2**20 if platform.system() == "Darwin" else 2**10
-        meter.cost = Cost(wall_s=round(time.perf_counter() - wall, 6), cpu_s=round(time.process_time() - cpu, 6), peak_mib=round(peak / scale, 1))
+        meter.cost = Cost(
+            wall_s=round(time.perf_counter() - wall, 6),
+            cpu_s=round(time.process_time() - cpu, 6),
+            peak_mib=round(peak / scale, 1),
+        )
 
 
 @lru_cache(maxsize=64)
@@ -115,7 +134,9 @@ def commit(folder: str) -> str:
         head = subprocess.run([*run, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
         if head.returncode != 0:
             return ""
-        dirty = subprocess.run([*run, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5).stdout
+        dirty = subprocess.run(
+            [*run, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return head.stdout.strip() + ("+changed" if dirty.strip() else "")
@@ -129,7 +150,9 @@ def archive(folder: Path) -> bytes:
     files: list[tuple[str, bytes]] = []
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        if path.suffix not in (".py", ".yaml", ".yml") or any(p in SKIPPED or p.startswith(".") for p in parts):
+        if path.suffix not in (".py", ".yaml", ".yml") or any(
+            p in SKIPPED or p.startswith(".") for p in parts
+        ):
             continue
         if path.is_symlink() or not path.is_file() or path.stat().st_size > 2**20:
             continue

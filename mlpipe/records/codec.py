@@ -48,15 +48,22 @@ def coerce(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return coerce(value.tolist())
     if hasattr(value, "get_params"):
-        return {"class": f"{type(value).__module__}.{type(value).__qualname__}", **coerce(value.get_params(deep=False))}
+        return {
+            "class": f"{type(value).__module__}.{type(value).__qualname__}",
+            **coerce(value.get_params(deep=False)),
+        }
     if callable(value):
-        return f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__qualname__)}"
+        return (
+            f"{getattr(value, '__module__', '')}:{getattr(value, '__qualname__', type(value).__qualname__)}"
+        )
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def canonical(value: Any) -> bytes:
     """Canonical JSON of a value: keys sorted, no spaces."""
-    return json.dumps(coerce(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        coerce(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def digest(value: Any) -> str:
@@ -87,13 +94,21 @@ def from_bytes(data: bytes) -> Record:
         body = json.loads(data)
         version = body["schema_version"]
         if version > SCHEMA_VERSION:
-            raise StoreError(f"record schema {version} is newer than this mlpipe reads ({SCHEMA_VERSION})", fix="Upgrade mlpipe.")
+            raise StoreError(
+                f"record schema {version} is newer than this mlpipe reads ({SCHEMA_VERSION})",
+                fix="Upgrade mlpipe.",
+            )
         record = Record.model_validate(body)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise StoreError(f"a record is damaged: {str(error).splitlines()[0]}", fix="Run 'mlpipe store verify'.") from None
+        raise StoreError(
+            f"a record is damaged: {str(error).splitlines()[0]}", fix="Run 'mlpipe store verify'."
+        ) from None
     body.pop("id")
     if record.id != "rec-" + digest(body):
-        raise StoreError(f"record {record.id} does not match its id", fix="It was changed after it was written; run 'mlpipe store verify'.")
+        raise StoreError(
+            f"record {record.id} does not match its id",
+            fix="It was changed after it was written; run 'mlpipe store verify'.",
+        )
     return record
 
 
@@ -118,7 +133,15 @@ class Head:
     def read(self, name: str) -> Input:
         """This materialization as an input, by the output that was read."""
         output = self.outputs[name]
-        return Input(asset=self.asset, partition=self.partition, record=self.record, event=self.event, name=name, id=output.id, rows=output.rows)
+        return Input(
+            asset=self.asset,
+            partition=self.partition,
+            record=self.record,
+            event=self.event,
+            name=name,
+            id=output.id,
+            rows=output.rows,
+        )
 
 
 HEAD_DATA = "head"
@@ -155,14 +178,22 @@ def to_entries(record: Record) -> dict[str, Any]:
         entries["dagster/row_count"] = sum(o.rows or 0 for o in sizes[:1])
     if record.outputs:
         entries["dagster/size_bytes"] = sum(o.bytes for o in record.outputs)
-    for name, value in (("params", record.params), ("data", {k: v for k, v in record.data.items() if k != HEAD_DATA})):
+    for name, value in (
+        ("params", record.params),
+        ("data", {k: v for k, v in record.data.items() if k != HEAD_DATA}),
+    ):
         if value:
             entries[name] = _short(coerce(value))
     if record.findings:
-        entries["findings"] = _bullets([f"{f.where}: {f.what}" if f.where else f.what for f in record.findings])
+        entries["findings"] = _bullets(
+            [f"{f.where}: {f.what}" if f.where else f.what for f in record.findings]
+        )
     entries["record"] = _head_entry(record)
     if len(canonical(entries)) > EVENT_LIMIT:
-        raise StoreError(f"the event of {record.asset} {record.partition} exceeds {EVENT_LIMIT} bytes", fix="Put what has no bound into the record, not into 'head'.")
+        raise StoreError(
+            f"the event of {record.asset} {record.partition} exceeds {EVENT_LIMIT} bytes",
+            fix="Put what has no bound into the record, not into 'head'.",
+        )
     return entries
 
 
@@ -182,7 +213,10 @@ def _head_entry(record: Record) -> dict[str, Any]:
 
 def from_entries(entry: Mapping[str, Any], *, asset: str, partition: str, event: str = "") -> Head:
     """Head from the ``record`` entry of an event; the inverse of `to_entries` for what a head holds."""
-    outputs = {name: Output(name=name, id=i, rows=rows, bytes=size, sha256=sha) for name, (i, rows, size, sha) in entry["outputs"].items()}
+    outputs = {
+        name: Output(name=name, id=i, rows=rows, bytes=size, sha256=sha)
+        for name, (i, rows, size, sha) in entry["outputs"].items()
+    }
     return Head(
         asset=asset,
         partition=partition,

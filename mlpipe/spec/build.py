@@ -17,7 +17,14 @@ Locate = Callable[[Path_], str]
 ALIASES = {"source": "sources", "look_back": "features.look_back", "outcomes": "label.outcomes"}
 
 
-def build(settings: Mapping[str, Any], *, where: str = "", deployment: str | None = None, base_dir: Path | None = None, locate: Locate | None = None) -> PipelineSpec:
+def build(
+    settings: Mapping[str, Any],
+    *,
+    where: str = "",
+    deployment: str | None = None,
+    base_dir: Path | None = None,
+    locate: Locate | None = None,
+) -> PipelineSpec:
     """Frozen specification of what was written.
 
     Parameters
@@ -66,7 +73,9 @@ def normalise(settings: dict[str, Any]) -> dict[str, Any]:
         out["sources"] = {"rows": out.pop("source")}
     sources = out.get("sources")
     if isinstance(sources, Mapping):
-        out["sources"] = {k: {"type": "load", "function": v} if callable(v) else v for k, v in sources.items()}
+        out["sources"] = {
+            k: {"type": "load", "function": v} if callable(v) else v for k, v in sources.items()
+        }
     features = out.get("features")
     if callable(features):
         features = {"function": features}
@@ -81,7 +90,13 @@ def normalise(settings: dict[str, Any]) -> dict[str, Any]:
         out["label"] = {"column": label} if isinstance(label, str) else {"function": label}
     model = out.get("model")
     if model is not None and not isinstance(model, (Mapping, Draft)):
-        out["model"] = {"estimator": model} if hasattr(model, "get_params") else {"fit": model} if callable(model) else {"estimator": model}
+        out["model"] = (
+            {"estimator": model}
+            if hasattr(model, "get_params")
+            else {"fit": model}
+            if callable(model)
+            else {"estimator": model}
+        )
     if isinstance(out.get("gates"), (list, tuple)):
         out["gates"] = [_gate(g) for g in out["gates"]]
     if "owner" in out and "owners" not in out:
@@ -92,7 +107,7 @@ def normalise(settings: dict[str, Any]) -> dict[str, Any]:
 def _gate(gate: Any) -> Any:
     """``{at_least: {metric: f1, value: 0.6}}`` is a gate of that kind."""
     if isinstance(gate, Mapping) and "kind" not in gate and len(gate) == 1:
-        (kind, params), = gate.items()
+        ((kind, params),) = gate.items()
         return {"kind": kind, "params": params or {}}
     return gate
 
@@ -125,15 +140,24 @@ def _place(at: Locate, path: Path_) -> str:
     return ", ".join(x for x in (at(path), "key " + ".".join(map(str, path)) if path else "") if x)
 
 
-def _overlay(plain: dict[str, Any], deployment: str | None, findings: list[Finding], at: Locate) -> dict[str, Any]:
+def _overlay(
+    plain: dict[str, Any], deployment: str | None, findings: list[Finding], at: Locate
+) -> dict[str, Any]:
     overlays = plain.pop("overlays", None) or {}
     known = ("dev", "stage", "prod")
     if not isinstance(overlays, dict):
-        findings.append(Finding("overlays must map dev, stage or prod to settings", _place(at, ("overlays",))))
+        findings.append(
+            Finding("overlays must map dev, stage or prod to settings", _place(at, ("overlays",)))
+        )
         return plain
     for name in overlays:
         if name not in known:
-            findings.append(Finding(f"unknown deployment {name!r}. {did_you_mean(str(name), known)}", _place(at, ("overlays", name))))
+            findings.append(
+                Finding(
+                    f"unknown deployment {name!r}. {did_you_mean(str(name), known)}",
+                    _place(at, ("overlays", name)),
+                )
+            )
     if deployment is None:
         return plain
     plain["deployment"] = deployment
@@ -201,14 +225,20 @@ def _finding(error: Any, plain: Any, at: Locate) -> Finding:
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         tags = ["csv", "load", "parquet", "sql", "upstream"]
         given = _value(plain, (*path, "type"))
-        what = f"unknown type {given!r}. {did_you_mean(given, tags)}" if isinstance(given, str) else f"'type' is missing. Valid: {', '.join(tags)}."
+        what = (
+            f"unknown type {given!r}. {did_you_mean(given, tags)}"
+            if isinstance(given, str)
+            else f"'type' is missing. Valid: {', '.join(tags)}."
+        )
         return Finding(what, _place(at, (*path, "type")))
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not str(error["msg"]).startswith(("Value error", "Assertion failed")):
         shown = repr(error.get("input"))
         text = f"{text}; got {shown if len(shown) <= 80 else shown[:77] + '…'}"
     if kind == "literal_error" and isinstance(error.get("input"), str):
-        allowed = text.split("should be ")[1].split("; got")[0].replace("'", "").replace(" or ", ", ").split(", ")
+        allowed = (
+            text.split("should be ")[1].split("; got")[0].replace("'", "").replace(" or ", ", ").split(", ")
+        )
         text = f"unknown value {error['input']!r}. {did_you_mean(error['input'], allowed)}"
     return Finding(text, _place(at, path))
 
@@ -239,6 +269,8 @@ def _options(annotation: Any) -> list[type[Node]]:
     """Node classes that an annotation may hold: through unions, mappings, lists and None."""
     if isinstance(annotation, type) and issubclass(annotation, Node):
         return [annotation]
-    if get_origin(annotation) in (Union, types.UnionType, dict, tuple, list) or hasattr(annotation, "__metadata__"):
+    if get_origin(annotation) in (Union, types.UnionType, dict, tuple, list) or hasattr(
+        annotation, "__metadata__"
+    ):
         return [node for arg in get_args(annotation) for node in _options(arg)]
     return []

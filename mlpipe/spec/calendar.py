@@ -23,7 +23,11 @@ Every = Literal["hour", "day", "week", "month", "none"]
 
 def _zone(value: str) -> str:
     if value not in available_timezones():
-        raise ValueError(f"unknown time zone {value!r}. {did_you_mean(value, sorted(available_timezones())) if value else ''}"[:300])
+        raise ValueError(
+            f"unknown time zone {value!r}. {did_you_mean(value, sorted(available_timezones())) if value else ''}"[
+                :300
+            ]
+        )
     return value
 
 
@@ -55,7 +59,9 @@ class Calendar(Node):
                 try:
                     datetime.fromisoformat(value)
                 except ValueError:
-                    raise ValueError(f"{name} {value!r} is no ISO date; write '2024-01-31' or '2024-01-31T06:00'") from None
+                    raise ValueError(
+                        f"{name} {value!r} is no ISO date; write '2024-01-31' or '2024-01-31T06:00'"
+                    ) from None
         if self.start and self.end and datetime.fromisoformat(self.end) <= datetime.fromisoformat(self.start):
             raise ValueError(f"the end {self.end!r} is not after the start {self.start!r}")
         return self
@@ -74,7 +80,9 @@ class Calendar(Node):
         """Start of the unit that holds the instant."""
         local = instant.astimezone(self.zone)
         if self.every == "hour":
-            return instant.astimezone(UTC) - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+            return instant.astimezone(UTC) - timedelta(
+                minutes=local.minute, seconds=local.second, microseconds=local.microsecond
+            )
         day = local.date()
         if self.every == "week":
             day -= timedelta(days=(day.weekday() + 1) % 7)
@@ -127,13 +135,22 @@ class Calendar(Node):
         """
         if self.every == "none":
             if key != WHOLE:
-                raise NotFoundError(f"unknown partition {key!r}", fix=f"This pipeline has no partitions; its only key is '{WHOLE}'.")
+                raise NotFoundError(
+                    f"unknown partition {key!r}",
+                    fix=f"This pipeline has no partitions; its only key is '{WHOLE}'.",
+                )
             return Window(start=DISTANT_PAST, end=DISTANT_FUTURE)
         try:
             start = self._parse(key)
         except ValueError:
             start = None
-        if start is None or start < self.first or self._floor(start) != start or self.key(start) != key or (self.last_end and start >= self.last_end):
+        if (
+            start is None
+            or start < self.first
+            or self._floor(start) != start
+            or self.key(start) != key
+            or (self.last_end and start >= self.last_end)
+        ):
             until = f" and before {self.end}" if self.end else ""
             raise NotFoundError(
                 f"unknown partition {key!r}",

@@ -12,7 +12,15 @@ from typing import Any
 from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.modeling import Label, Problem, Retrain, Split
 from mlpipe.spec.nodes import Node
-from mlpipe.spec.sources import Column, Contract, CsvSource, LoadSource, ParquetSource, SqlSource, UpstreamSource
+from mlpipe.spec.sources import (
+    Column,
+    Contract,
+    CsvSource,
+    LoadSource,
+    ParquetSource,
+    SqlSource,
+    UpstreamSource,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,9 @@ def caller(depth: int = 2) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def door(node: type[Node], *positional: str, fixed: dict[str, Any] | None = None, name: str = "") -> Callable[..., Draft]:
+def door(
+    node: type[Node], *positional: str, fixed: dict[str, Any] | None = None, name: str = ""
+) -> Callable[..., Draft]:
     """Constructor of a node for users, with the node's fields as its signature."""
     fixed = fixed or {}
     fields = [f for f in node.model_fields if f not in fixed and f != "type"]
@@ -38,7 +48,9 @@ def door(node: type[Node], *positional: str, fixed: dict[str, Any] | None = None
 
     def construct(*args: Any, **settings: Any) -> Draft:
         if len(args) > len(positional):
-            raise TypeError(f"{construct.__name__} takes {len(positional)} positional arguments ({', '.join(positional)}), got {len(args)}")
+            raise TypeError(
+                f"{construct.__name__} takes {len(positional)} positional arguments ({', '.join(positional)}), got {len(args)}"
+            )
         given = dict(zip(positional, args, strict=False))
         twice = sorted(set(given) & set(settings))
         if twice:
@@ -50,7 +62,11 @@ def door(node: type[Node], *positional: str, fixed: dict[str, Any] | None = None
     kinds = inspect.Parameter
     construct.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [kinds(p, kinds.POSITIONAL_OR_KEYWORD) for p in positional]
-        + [kinds(f, kinds.KEYWORD_ONLY, default=node.model_fields[f].default) for f in fields if f not in positional]
+        + [
+            kinds(f, kinds.KEYWORD_ONLY, default=node.model_fields[f].default)
+            for f in fields
+            if f not in positional
+        ]
     )
     return construct
 
@@ -60,7 +76,10 @@ def _document(node: type[Node], fields: list[str]) -> str:
     for name in fields:
         info = node.model_fields[name]
         default = "" if info.is_required() else f", default {info.default!r}"
-        lines += [f"{name} : {getattr(info.annotation, '__name__', info.annotation)}{default}", f"    {info.description or ''}".rstrip()]
+        lines += [
+            f"{name} : {getattr(info.annotation, '__name__', info.annotation)}{default}",
+            f"    {info.description or ''}".rstrip(),
+        ]
     return "\n".join(lines)
 
 

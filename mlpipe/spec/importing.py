@@ -32,7 +32,9 @@ def function_of(reference: str, base_dir: Path) -> Any:
     if match is None:
         raise ValueError(f"{reference!r} names no function; write 'module:function' or 'file.py:function'")
     module_name, name = match.groups()
-    module = _file_module(module_name, base_dir) if module_name.endswith(".py") else _module(module_name, base_dir)
+    module = (
+        _file_module(module_name, base_dir) if module_name.endswith(".py") else _module(module_name, base_dir)
+    )
     if not hasattr(module, name):
         known = sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))
         raise ValueError(f"{module_name} has no {name!r}. {did_you_mean(name, known)}")
@@ -76,14 +78,18 @@ def _package_of(path: Path) -> str | None:
 def _module(name: str, base_dir: Path) -> Any:
     root = name.split(".")[0]
     if root in sys.stdlib_module_names:
-        raise ValueError(f"{name!r} belongs to Python's standard library; name a function of your own project")
+        raise ValueError(
+            f"{name!r} belongs to Python's standard library; name a function of your own project"
+        )
     local = base_dir / f"{name.replace('.', '/')}.py"
     if local.is_file():
         return _file_module(str(local.relative_to(base_dir)), base_dir)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"no module {error.name!r} ({name}); it must be importable, or a file beside the YAML") from None
+        raise ValueError(
+            f"no module {error.name!r} ({name}); it must be importable, or a file beside the YAML"
+        ) from None
 
 
 def estimator_of(settings: Mapping[str, Any]) -> Any:
@@ -96,9 +102,13 @@ def estimator_of(settings: Mapping[str, Any]) -> Any:
     """
     path, params = settings.get("class"), settings.get("params") or {}
     if not isinstance(path, str) or "." not in path:
-        raise ValueError(f"model class {path!r} is no dotted name such as 'sklearn.ensemble.RandomForestClassifier'")
+        raise ValueError(
+            f"model class {path!r} is no dotted name such as 'sklearn.ensemble.RandomForestClassifier'"
+        )
     if path.split(".")[0] not in ESTIMATOR_PACKAGES:
-        raise ValueError(f"model class {path!r} is not from scikit-learn; name a 'fit' function ('module:function') for anything else")
+        raise ValueError(
+            f"model class {path!r} is not from scikit-learn; name a 'fit' function ('module:function') for anything else"
+        )
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
@@ -106,7 +116,11 @@ def estimator_of(settings: Mapping[str, Any]) -> Any:
         raise ValueError(f"there is no module {module_name!r}") from None
     from sklearn.base import BaseEstimator
 
-    known = [n for n in dir(module) if inspect.isclass(getattr(module, n)) and issubclass(getattr(module, n), BaseEstimator)]
+    known = [
+        n
+        for n in dir(module)
+        if inspect.isclass(getattr(module, n)) and issubclass(getattr(module, n), BaseEstimator)
+    ]
     if name not in known:
         raise ValueError(f"{module_name} has no estimator {name!r}. {did_you_mean(name, known)}")
     accepted = sorted(getattr(module, name)().get_params(deep=False))

@@ -22,12 +22,24 @@ class Label(Node):
     """
 
     column: str | None = None
-    function: Callable[..., Any] | None = Field(default=None, description="label(rows) -> Series, from one source's rows")
-    source: str | None = Field(default=None, description="source that holds the label, matched by its keys; default: the primary")
+    function: Callable[..., Any] | None = Field(
+        default=None, description="label(rows) -> Series, from one source's rows"
+    )
+    source: str | None = Field(
+        default=None, description="source that holds the label, matched by its keys; default: the primary"
+    )
     available_after: Duration = Field(default="0s", validate_default=True)
-    horizon: Duration = Field(default="31d", validate_default=True, description="own source: how long after a row its label may still come")
-    outcomes: Names = Field(default=(), description="columns known only together with the label; features never see them")
-    positive: Any = Field(default=None, description="the positive class of a binary label; default: the greater of the two")
+    horizon: Duration = Field(
+        default="31d",
+        validate_default=True,
+        description="own source: how long after a row its label may still come",
+    )
+    outcomes: Names = Field(
+        default=(), description="columns known only together with the label; features never see them"
+    )
+    positive: Any = Field(
+        default=None, description="the positive class of a binary label; default: the greater of the two"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -44,9 +56,16 @@ class Features(Node):
     """Columns of the primary source (and ``table.column`` of joined side tables), or a function that makes them."""
 
     columns: Names = ()
-    function: Callable[..., Any] | None = Field(default=None, description="features(frames, history) -> DataFrame, a row per row of the primary source")
-    look_back: Duration = Field(default="0s", validate_default=True, description="how far back `history` reaches")
-    calendar: Names = Field(default=(), description="features that only tell the date; left out of drift alarms")
+    function: Callable[..., Any] | None = Field(
+        default=None,
+        description="features(frames, history) -> DataFrame, a row per row of the primary source",
+    )
+    look_back: Duration = Field(
+        default="0s", validate_default=True, description="how far back `history` reaches"
+    )
+    calendar: Names = Field(
+        default=(), description="features that only tell the date; left out of drift alarms"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -71,13 +90,19 @@ class Model(Node):
     def _one(self) -> Self:
         if (self.estimator is None) == (self.fit is None):
             raise ValueError("a model needs either 'estimator' or 'fit'")
-        if self.estimator is not None and not (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")):
-            raise ValueError(f"model {type(self.estimator).__name__} is no scikit-learn estimator: it needs fit, predict and get_params")
+        if self.estimator is not None and not (
+            hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")
+        ):
+            raise ValueError(
+                f"model {type(self.estimator).__name__} is no scikit-learn estimator: it needs fit, predict and get_params"
+            )
         if self.estimator is not None and self.params:
             known = sorted(self.estimator.get_params(deep=True))
             for name in self.params:
                 if name not in known:
-                    raise ValueError(f"{type(self.estimator).__name__} has no parameter {name!r}. {did_you_mean(name, known)}")
+                    raise ValueError(
+                        f"{type(self.estimator).__name__} has no parameter {name!r}. {did_you_mean(name, known)}"
+                    )
         return self
 
 
@@ -86,7 +111,9 @@ class Split(Node):
 
     valid: Duration | None = None
     test: Duration | None = None
-    embargo: Duration = Field(default="0s", validate_default=True, description="gap left before valid and before test")
+    embargo: Duration = Field(
+        default="0s", validate_default=True, description="gap left before valid and before test"
+    )
 
 
 class Gate(Node):
@@ -104,10 +131,14 @@ class Gate(Node):
         if missing:
             raise ValueError(f"gate {self.kind} needs {', '.join(missing)}")
         if unknown:
-            raise ValueError(f"gate {self.kind} has no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}")
+            raise ValueError(
+                f"gate {self.kind} has no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
+            )
         metric = self.params.get("metric")
         if metric is not None and metric not in METRICS:
-            raise ValueError(f"gate {self.kind} names the unknown metric {metric!r}. {did_you_mean(str(metric), sorted(METRICS))}")
+            raise ValueError(
+                f"gate {self.kind} names the unknown metric {metric!r}. {did_you_mean(str(metric), sorted(METRICS))}"
+            )
         for name in ("value", "margin", "level"):
             number = self.params.get(name)
             if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
@@ -122,7 +153,9 @@ class Retrain(Node):
     drift: float | None = Field(default=None, gt=0, description="PSI of any watched column")
     drift_share: float | None = Field(default=None, gt=0, le=1, description="share of drifted columns")
     score_drift: float | None = Field(default=None, gt=0, description="PSI of the score")
-    performance: float | None = Field(default=None, gt=0, description="fall of the primary metric below its evaluation")
+    performance: float | None = Field(
+        default=None, gt=0, description="fall of the primary metric below its evaluation"
+    )
     on_new_data: bool = False
     cool_down: Duration = Field(default="14d", validate_default=True)
     min_new_data: Duration = Field(default="7d", validate_default=True)
@@ -132,8 +165,13 @@ class Monitor(Node):
     """How live days are compared with what the champion learned from."""
 
     window: int = Field(default=14, ge=1, description="trailing partitions compared at once")
-    watch: Names = Field(default=(), description="features that may raise an alarm; default: all but calendar and low-cardinality ones")
-    grid_window: int = Field(default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid")
+    watch: Names = Field(
+        default=(),
+        description="features that may raise an alarm; default: all but calendar and low-cardinality ones",
+    )
+    grid_window: int = Field(
+        default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid"
+    )
 
 
 class Problem(Node):

@@ -34,7 +34,9 @@ def parse_duration(value: object) -> timedelta:
     parts = str(value).split()
     matches = [re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", part) for part in parts]
     if not matches or not all(matches):
-        raise ValueError(f"{value!r} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'")
+        raise ValueError(
+            f"{value!r} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'"
+        )
     return timedelta(seconds=sum(float(m[1]) * _UNITS[m[2]] for m in matches if m))
 
 
@@ -53,7 +55,9 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer
 
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is no valid name; use small letters, digits and '_', a letter first, at most 64")
+        raise ValueError(
+            f"{value!r} is no valid name; use small letters, digits and '_', a letter first, at most 64"
+        )
     return value
 
 

@@ -46,8 +46,12 @@ class PipelineSpec(Node):
     partitions: Calendar
     sources: dict[Name, AnySource] = Field(min_length=1)
     label: Label
-    prediction_time: str | None = Field(default=None, description="column with the moment of prediction; default: the event time")
-    lead: Duration = Field(default="0s", validate_default=True, description="the prediction is made this long before that moment")
+    prediction_time: str | None = Field(
+        default=None, description="column with the moment of prediction; default: the event time"
+    )
+    lead: Duration = Field(
+        default="0s", validate_default=True, description="the prediction is made this long before that moment"
+    )
     features: Features
     model: Model
     task: TaskName | None = Field(default=None, description="default: from the model and the label")
@@ -55,17 +59,27 @@ class PipelineSpec(Node):
         default=None, description="training window before a partition: a duration, or a number of partitions"
     )
     split: Split = Split()
-    min_coverage: float = Field(default=0.8, ge=0.0, le=1.0, description="least share of the window's partitions that must be good")
+    min_coverage: float = Field(
+        default=0.8, ge=0.0, le=1.0, description="least share of the window's partitions that must be good"
+    )
     min_rows: int = Field(default=50, ge=2, description="least number of labelled rows to learn from")
     threshold: ThresholdRule = "max_f1"
     metrics: Metrics = ()
-    baseline: Callable[..., Any] | None = Field(default=None, description="the user's own rule: baseline(features) -> score")
+    baseline: Callable[..., Any] | None = Field(
+        default=None, description="the user's own rule: baseline(features) -> score"
+    )
     gates: tuple[Gate, ...] = ()
-    min_tenure: Duration = Field(default="0s", validate_default=True, description="least time a champion stays before it is replaced automatically")
+    min_tenure: Duration = Field(
+        default="0s",
+        validate_default=True,
+        description="least time a champion stays before it is replaced automatically",
+    )
     retrain: Retrain | None = None
     monitor: Monitor = Monitor()
     bootstrap: int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
-    blocks: str | None = Field(default=None, description="column whose values are resampled together; default: the day")
+    blocks: str | None = Field(
+        default=None, description="column whose values are resampled together; default: the day"
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     store: str | None = None
     deployment: Name = "dev"
@@ -107,40 +121,74 @@ class PipelineSpec(Node):
             yield ("sources", main[1]), text
         primary = self.sources[main[0]]
         if self.partitions.every != "none" and primary.event_time is None and not _templated(primary):
-            yield ("sources", main[0]), "a partitioned source needs 'event_time' (the column it is cut by), or '{partition}' in its path"
+            yield (
+                ("sources", main[0]),
+                "a partitioned source needs 'event_time' (the column it is cut by), or '{partition}' in its path",
+            )
         for name, source in self.tables.items():
             assert source.join is not None
             if not source.join.on:
-                yield ("sources", name, "join"), "a side table needs the columns 'on' which it meets the primary source"
+                yield (
+                    ("sources", name, "join"),
+                    "a side table needs the columns 'on' which it meets the primary source",
+                )
             if source.event_time is None and source.join.tolerance is not None:
                 yield ("sources", name, "join", "tolerance"), "a tolerance needs the table's 'event_time'"
-        if self.prediction_time is None and primary.event_time is None and any(s.event_time for s in self.tables.values()):
-            yield ("sources", main[0]), "a join as of the moment of prediction needs 'event_time' or 'prediction_time'"
+        if (
+            self.prediction_time is None
+            and primary.event_time is None
+            and any(s.event_time for s in self.tables.values())
+        ):
+            yield (
+                ("sources", main[0]),
+                "a join as of the moment of prediction needs 'event_time' or 'prediction_time'",
+            )
 
     def _label_problems(self) -> Problems:
         label = self.label
         if label.source is not None and label.source not in self.sources:
-            yield ("label", "source"), f"unknown source {label.source!r}. {did_you_mean(label.source, list(self.sources))}"
+            yield (
+                ("label", "source"),
+                f"unknown source {label.source!r}. {did_you_mean(label.source, list(self.sources))}",
+            )
         elif label.source is not None and not self.sources[label.source].keys:
-            yield ("label", "source"), f"labels of source {label.source!r} are matched by its 'keys'; it declares none"
+            yield (
+                ("label", "source"),
+                f"labels of source {label.source!r} are matched by its 'keys'; it declares none",
+            )
         if label.available_after and self.sources[self.primary].event_time is None:
             yield ("label", "available_after"), "needs the 'event_time' of the primary source"
         hidden = {label.column, *label.outcomes}
         leaks = [c for c in self.features.columns if c in hidden]
         if leaks:
-            yield ("features",), f"{', '.join(leaks)} is the label or one of its outcomes, and so cannot be a feature"
+            yield (
+                ("features",),
+                f"{', '.join(leaks)} is the label or one of its outcomes, and so cannot be a feature",
+            )
 
     def _judgement_problems(self) -> Problems:
         task = self.known_task
         if task is None:
             return
-        for place, name in [*((("metrics", i), m) for i, m in enumerate(self.metrics)), *self._gate_metrics()]:
+        for place, name in [
+            *((("metrics", i), m) for i, m in enumerate(self.metrics)),
+            *self._gate_metrics(),
+        ]:
             metric = METRICS.get(name)
             if metric is not None and not any(t in metric.tasks for t in task):
                 fitting = sorted(n for n, m in METRICS.items() if any(t in m.tasks for t in task))
-                yield place, f"metric {name!r} is not for a {' or '.join(task)} model. Valid: {', '.join(fitting)}."
-        if any(g.kind == "beats_baseline" and g.params.get("baseline") == "rule" for g in self.gates) and self.baseline is None:
-            yield ("gates",), "a gate compares with the baseline 'rule', but the pipeline declares no 'baseline'"
+                yield (
+                    place,
+                    f"metric {name!r} is not for a {' or '.join(task)} model. Valid: {', '.join(fitting)}.",
+                )
+        if (
+            any(g.kind == "beats_baseline" and g.params.get("baseline") == "rule" for g in self.gates)
+            and self.baseline is None
+        ):
+            yield (
+                ("gates",),
+                "a gate compares with the baseline 'rule', but the pipeline declares no 'baseline'",
+            )
 
     def _gate_metrics(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         for i, gate in enumerate(self.gates):
@@ -153,7 +201,10 @@ class PipelineSpec(Node):
             yield ("window",), "the training window must hold at least one partition"
         if isinstance(window, timedelta) and split.valid is not None and split.test is not None:
             if split.valid + split.test + 2 * split.embargo >= window:
-                yield ("split",), f"valid, test and embargo leave nothing of the window of {window} to train on"
+                yield (
+                    ("split",),
+                    f"valid, test and embargo leave nothing of the window of {window} to train on",
+                )
         if self.model.fit is not None and self.task is None:
             yield ("task",), "a 'fit' function needs 'task': binary, multiclass or regression"
 
@@ -175,4 +226,8 @@ def _estimator_type(estimator: Any) -> str | None:
 
 
 def _templated(source: Source) -> bool:
-    return isinstance(source, UpstreamSource) or "{partition}" in getattr(source, "path", "") or source.__class__.__name__ == "LoadSource"
+    return (
+        isinstance(source, UpstreamSource)
+        or "{partition}" in getattr(source, "path", "")
+        or source.__class__.__name__ == "LoadSource"
+    )

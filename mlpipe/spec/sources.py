@@ -15,10 +15,14 @@ class Column(Node):
     """What one column must be. Rows that break dtype, range, set or pattern are quarantined."""
 
     dtype: Dtype | None = None
-    nullable: float = Field(default=1.0, ge=0.0, le=1.0, description="largest share of nulls; 0 quarantines each null")
+    nullable: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="largest share of nulls; 0 quarantines each null"
+    )
     min: float | None = None
     max: float | None = None
-    allowed: Annotated[tuple[Any, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = None
+    allowed: Annotated[
+        tuple[Any, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))
+    ] = None
     pattern: str | None = Field(default=None, description="regular expression that each value must match")
     unique: bool = False
 
@@ -47,17 +51,24 @@ class Contract(Node):
     """What the rows of a source must keep; compiles to a Great Expectations suite."""
 
     columns: dict[str, Column] = {}
-    unique: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = Field(
-        default=None, description="columns that together identify a row; default: the keys of the source"
+    unique: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = (
+        Field(
+            default=None, description="columns that together identify a row; default: the keys of the source"
+        )
     )
     min_rows: int | None = Field(default=None, ge=0)
     max_rows: int | None = Field(default=None, ge=0)
-    freshness: Duration | None = Field(default=None, description="longest gap between the newest row and the end of the partition")
+    freshness: Duration | None = Field(
+        default=None, description="longest gap between the newest row and the end of the partition"
+    )
     expectations: tuple[Expectation, ...] = ()
     suite: str | None = Field(default=None, description="path of a Great Expectations suite file (JSON)")
-    floor: float = Field(default=0.95, ge=0.0, le=1.0, description="quality score below which the partition is failed")
+    floor: float = Field(
+        default=0.95, ge=0.0, le=1.0, description="quality score below which the partition is failed"
+    )
     repair: Callable[..., Any] | None = Field(
-        default=None, description="repair(quarantined rows) -> rows; those that then keep the contract are brought back"
+        default=None,
+        description="repair(quarantined rows) -> rows; those that then keep the contract are brought back",
     )
 
 
@@ -65,7 +76,9 @@ class Join(Node):
     """How a side table meets the rows of the primary source: the last row known at the moment of prediction."""
 
     on: Names
-    tolerance: Duration | None = Field(default=None, description="oldest row that still counts; default: no limit but the look-back")
+    tolerance: Duration | None = Field(
+        default=None, description="oldest row that still counts; default: no limit but the look-back"
+    )
 
 
 class Source(Node):
@@ -73,10 +86,16 @@ class Source(Node):
 
     event_time: str | None = None
     keys: Names = ()
-    timezone: Timezone | None = Field(default=None, description="zone of event times without one; default: the zone of the partitions")
-    columns: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = None
+    timezone: Timezone | None = Field(
+        default=None, description="zone of event times without one; default: the zone of the partitions"
+    )
+    columns: Annotated[
+        tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))
+    ] = None
     join: Join | None = Field(default=None, description="makes this a side table of the primary source")
-    available_after: Duration = Field(default="0s", description="a row is known this long after its event time", validate_default=True)
+    available_after: Duration = Field(
+        default="0s", description="a row is known this long after its event time", validate_default=True
+    )
     contract: Contract = Contract()
     timeout: Duration | None = Field(default=None, description="longest time that one load may take")
 
@@ -134,7 +153,9 @@ class UpstreamSource(Source):
     """An existing Dagster asset, read through its own IO manager; a real dependency."""
 
     type: Literal["upstream"] = "upstream"
-    asset: str = Field(pattern=r"^[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*$", description="asset key with slashes")
+    asset: str = Field(
+        pattern=r"^[A-Za-z0-9_\-.]+(/[A-Za-z0-9_\-.]+)*$", description="asset key with slashes"
+    )
 
 
 AnySource = Annotated[

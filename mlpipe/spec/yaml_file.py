@@ -30,9 +30,15 @@ def read(text: str, file: str) -> list[tuple[Any, Lines]]:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark is not None else file
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise SpecError(f"this is no valid YAML: {problem}", where=where, fix="Mend the line; indentation counts, and tabs are not allowed.") from None
+        raise SpecError(
+            f"this is no valid YAML: {problem}",
+            where=where,
+            fix="Mend the line; indentation counts, and tabs are not allowed.",
+        ) from None
     except RecursionError:
-        raise SpecError("this YAML is nested too deeply", where=file, fix="A pipeline needs no more than a few levels.") from None
+        raise SpecError(
+            "this YAML is nested too deeply", where=file, fix="A pipeline needs no more than a few levels."
+        ) from None
     return [_Reader(file).document(node) for node in nodes if node is not None]
 
 
@@ -49,7 +55,9 @@ class _Reader:
     def _value(self, node: yaml.Node, path: tuple[str | int, ...], above: tuple[int, ...]) -> Any:
         self.count += 1
         if self.count > MAX_NODES:
-            raise self._fail(f"this YAML unfolds to more than {MAX_NODES:,} values", node, "Remove the nested aliases.")
+            raise self._fail(
+                f"this YAML unfolds to more than {MAX_NODES:,} values", node, "Remove the nested aliases."
+            )
         if id(node) in above:
             raise self._fail("this YAML holds an alias to itself", node, "Remove the alias.")
         self.lines[path] = node.start_mark.line + 1
@@ -60,7 +68,9 @@ class _Reader:
             return [self._value(child, (*path, i), above) for i, child in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, path: tuple[str | int, ...], above: tuple[int, ...]) -> dict[str, Any]:
+    def _mapping(
+        self, node: yaml.MappingNode, path: tuple[str | int, ...], above: tuple[int, ...]
+    ) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -74,16 +84,30 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node) -> Any:
         if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-            raise self._fail(f"the tag {node.tag!r} is not allowed", node, "Write a plain value; nothing is constructed from YAML.")
+            raise self._fail(
+                f"the tag {node.tag!r} is not allowed",
+                node,
+                "Write a plain value; nothing is constructed from YAML.",
+            )
         try:
             value = yaml.SafeLoader("").construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            raise self._fail(f"{node.value!r} cannot be read: {error}", node, "Put it in quotes to keep it as text.") from None
+            raise self._fail(
+                f"{node.value!r} cannot be read: {error}", node, "Put it in quotes to keep it as text."
+            ) from None
         # A date stays the text that the user wrote: keys and bounds are compared as text.
         return node.value if type(value).__name__ in ("date", "datetime") else value
 
 
-def build_mapping(settings: Mapping[str, Any], lines: Lines, *, file: str, prefix: tuple[str | int, ...] = (), deployment: str | None = None, base_dir: Path) -> PipelineSpec:
+def build_mapping(
+    settings: Mapping[str, Any],
+    lines: Lines,
+    *,
+    file: str,
+    prefix: tuple[str | int, ...] = (),
+    deployment: str | None = None,
+    base_dir: Path,
+) -> PipelineSpec:
     """Specification from a mapping read by `read`; functions and estimators are found by name.
 
     Raises
@@ -105,7 +129,9 @@ def build_mapping(settings: Mapping[str, Any], lines: Lines, *, file: str, prefi
     except SpecError as error:
         raise SpecError(error.what, where=error.where, findings=_merge(findings, error.findings)) from None
     if findings:
-        raise SpecError(f"pipeline {spec.name!r} names things that do not exist", where=locate(()), findings=findings)
+        raise SpecError(
+            f"pipeline {spec.name!r} names things that do not exist", where=locate(()), findings=findings
+        )
     return spec
 
 
@@ -125,7 +151,9 @@ def _named(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _resolve(settings: dict[str, Any], base_dir: Path, locate: Any, findings: list[Finding]) -> dict[str, Any]:
+def _resolve(
+    settings: dict[str, Any], base_dir: Path, locate: Any, findings: list[Finding]
+) -> dict[str, Any]:
     def attempt(path: tuple[str | int, ...], make: Any, value: Any) -> Any:
         try:
             return make(value)
@@ -137,7 +165,11 @@ def _resolve(settings: dict[str, Any], base_dir: Path, locate: Any, findings: li
         return function_of(value, base_dir)
 
     def walk(value: Any, path: tuple[str | int, ...]) -> Any:
-        named = path in FUNCTION_KEYS or (len(path) == 3 and path[0] == "sources" and path[2] == "function") or path[-1:] == ("repair",)
+        named = (
+            path in FUNCTION_KEYS
+            or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
+            or path[-1:] == ("repair",)
+        )
         if named and isinstance(value, str):
             return attempt(path, find, value)
         if path == ("model",) and isinstance(value, Mapping) and "class" in value:

@@ -10,7 +10,14 @@ from mlpipe.spec.pipeline import PipelineSpec
 NOT_SAID = "not said"
 
 
-def model_card(spec: PipelineSpec, version: Version, evaluation: Record, gates: Sequence[GateDecision], verdict: str, reasons: Sequence[str]) -> str:
+def model_card(
+    spec: PipelineSpec,
+    version: Version,
+    evaluation: Record,
+    gates: Sequence[GateDecision],
+    verdict: str,
+    reasons: Sequence[str],
+) -> str:
     """Card of one version. Holds no clock: the same evidence gives the same card."""
     problem = spec.problem
     lines = [
@@ -34,7 +41,10 @@ def model_card(spec: PipelineSpec, version: Version, evaluation: Record, gates: 
         "## Judged",
         "| metric | on | value | interval |",
         "|---|---|---|---|",
-        *(f"| {m.name} | {m.split} | {m.value:.4g} | {_interval(m.low, m.high)} |" for m in evaluation.metrics),
+        *(
+            f"| {m.name} | {m.split} | {m.value:.4g} | {_interval(m.low, m.high)} |"
+            for m in evaluation.metrics
+        ),
         "",
         "Fairness between groups: not tested.",
         "",

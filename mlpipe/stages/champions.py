@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlpipe.ledger.fold import State, Version
+from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.records.codec import from_bytes
 from mlpipe.stores.bundles import Bundle
 
 

@@ -10,7 +10,7 @@ from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.frames import KNOWN, ROW, TIME, stacked
+from mlpipe.stages.frames import KNOWN, ROW, stacked
 
 DAY = "_partition"
 """Partition of a row."""
@@ -53,7 +53,11 @@ def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
         why = _unusable(features.get(key), labels.get(key))
         rows = None if why else met(spec, features[key], "features", labels[key], ctx)
         if rows is None or not len(rows):
-            left_out[key] = why or ("its labels were made from other rows than its features" if rows is None else "no label is known")
+            left_out[key] = why or (
+                "its labels were made from other rows than its features"
+                if rows is None
+                else "no label is known"
+            )
             continue
         frames.append(rows.assign(**{DAY: key}))
         inputs += [features[key].read("features"), labels[key].read("labels")]
@@ -104,7 +108,11 @@ def model_frame(rows: pd.DataFrame, kinds: Sequence[tuple[str, str]]) -> pd.Data
     columns = {}
     for name, kind in kinds:
         column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
-        columns[name] = pd.to_numeric(column, errors="coerce").astype("float64") if kind == "float64" else column.astype("str").where(column.notna())
+        columns[name] = (
+            pd.to_numeric(column, errors="coerce").astype("float64")
+            if kind == "float64"
+            else column.astype("str").where(column.notna())
+        )
     return pd.DataFrame(columns, index=rows.index)
 
 
@@ -135,7 +143,11 @@ def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
     if possible == ("regression",):
         return Encoding("regression")
     values = sorted({plain(v) for v in labels.unique()}, key=lambda v: (str(type(v)), v))
-    if spec.task == "multiclass" or (len(values) > 2 and "binary" not in possible[:1]) or (len(values) > 2 and spec.task is None):
+    if (
+        spec.task == "multiclass"
+        or (len(values) > 2 and "binary" not in possible[:1])
+        or (len(values) > 2 and spec.task is None)
+    ):
         return Encoding("multiclass", tuple(values))
     positive = plain(spec.label.positive)
     if positive is not None and positive in values:

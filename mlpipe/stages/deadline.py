@@ -42,7 +42,10 @@ def deadline(limit: timedelta | None, what: str) -> Iterator[None]:
         with lock:
             state["open"] = False
     except _Expired:
-        raise UserCodeError(f"{what} took longer than {limit.total_seconds():g} s", fix="Make it faster, or raise its 'timeout'.") from None
+        raise UserCodeError(
+            f"{what} took longer than {limit.total_seconds():g} s",
+            fix="Make it faster, or raise its 'timeout'.",
+        ) from None
     finally:
         with lock:
             state["open"] = False

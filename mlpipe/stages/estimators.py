@@ -23,7 +23,9 @@ class Part(NamedTuple):
     y: np.ndarray
 
 
-def fitted(spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds, where: str) -> tuple[Any, dict[str, list[dict[str, float]]]]:
+def fitted(
+    spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds, where: str
+) -> tuple[Any, dict[str, list[dict[str, float]]]]:
     """A fitted estimator, and the curves that were logged or that it offers.
 
     Raises
@@ -59,7 +61,11 @@ def _must_predict(spec: PipelineSpec, estimator: Any, where: str) -> None:
     classifies = spec.known_task is None or "regression" not in spec.known_task
     needed = "predict_proba" if classifies else "predict"
     if not hasattr(estimator, needed):
-        fix = "Wrap it in sklearn.calibration.CalibratedClassifierCV." if classifies else "Return a fitted scikit-learn regressor."
+        fix = (
+            "Wrap it in sklearn.calibration.CalibratedClassifierCV."
+            if classifies
+            else "Return a fitted scikit-learn regressor."
+        )
         raise UserCodeError(f"{type(estimator).__name__} has no {needed}", where=where, fix=fix)
 
 
@@ -90,11 +96,18 @@ def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
     textual = [n for n, k in kinds if k == "str"]
     fill = SimpleImputer(strategy="constant", fill_value="(missing)")
     if get_tags(estimator).input_tags.allow_nan:
-        codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, max_categories=254, encoded_missing_value=np.nan)
+        codes = OrdinalEncoder(
+            handle_unknown="use_encoded_value",
+            unknown_value=np.nan,
+            max_categories=254,
+            encoded_missing_value=np.nan,
+        )
         steps = [("numbers", "passthrough", numeric), ("categories", make_pipeline(fill, codes), textual)]
     else:
         medians = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-        columns = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
+        columns = OneHotEncoder(
+            handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
+        )
         steps = [("numbers", medians, numeric), ("categories", make_pipeline(fill, columns), textual)]
     return ColumnTransformer([s for s in steps if s[2]], verbose_feature_names_out=False)
 

@@ -49,7 +49,15 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         data = collect(spec, window, ctx)
         inputs = [head.read("bundle"), *data.inputs]
         if champion is not None:
-            inputs.append(Input(asset=f"{spec.name}/production", partition=str(champion.number), record=champion.model.id, name="champion", id=champion.version.bundle))
+            inputs.append(
+                Input(
+                    asset=f"{spec.name}/production",
+                    partition=str(champion.number),
+                    record=champion.model.id,
+                    name="champion",
+                    id=champion.version.bundle,
+                )
+            )
         params: dict[str, Any] = {
             "metrics": spec.metrics,
             "gates": [g.model_dump(mode="json") for g in spec.gates],
@@ -62,15 +70,35 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "champion_version": champion.number if champion else None,
         }
         work = partial(_work, spec, key, head, window, data, champion, ctx)
-        yield Plan(key, work, inputs=tuple(inputs), params=params, functions=functions, seeds={"bootstrap": spec.seed})
+        yield Plan(
+            key,
+            work,
+            inputs=tuple(inputs),
+            params=params,
+            functions=functions,
+            seeds={"bootstrap": spec.seed},
+        )
 
 
 def _nothing(head: Head) -> Result:
     why = str((head.data or {}).get("refused", "no model was trained"))
-    return Result(verdict="no_model", findings=(Found(what=why),), data={HEAD_DATA: {}}, headline=f"**Nothing to evaluate**: {why}.")
+    return Result(
+        verdict="no_model",
+        findings=(Found(what=why),),
+        data={HEAD_DATA: {}},
+        headline=f"**Nothing to evaluate**: {why}.",
+    )
 
 
-def _work(spec: PipelineSpec, key: str, head: Head, window: Sequence[str], data: Dataset, champion: Champion | None, ctx: Context) -> Result:
+def _work(
+    spec: PipelineSpec,
+    key: str,
+    head: Head,
+    window: Sequence[str],
+    data: Dataset,
+    champion: Champion | None,
+    ctx: Context,
+) -> Result:
     bundle = ctx.store.get_bundle(head.outputs["bundle"].id, trusted=spec.model.trusted)
     test = data.rows[parts(spec, window, data.rows).masks["test"]].reset_index(drop=True)
     y = Encoding(bundle.task, bundle.classes).encode(test[data.label])
@@ -78,7 +106,9 @@ def _work(spec: PipelineSpec, key: str, head: Head, window: Sequence[str], data:
     test, y = test[known].reset_index(drop=True), y[known]
     names = names_of(spec, bundle.task)
     blocks = test[spec.blocks if spec.blocks is not None and spec.blocks in test else DAY].to_numpy()
-    ctx.log(f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks")
+    ctx.log(
+        f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks"
+    )
     challenger = _judge(spec, "challenger", scored_by(bundle, test, y), names, blocks)
     baselines = _baselines(spec, key, bundle, test, y, names, blocks)
     against = {b.name: _compare(spec, challenger.scored, b.scored, names, blocks) for b in baselines}
@@ -107,7 +137,9 @@ def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
 def gates_of(spec: PipelineSpec, task: str, first: bool) -> list[Gate]:
     """The declared gates; the first model of all must besides beat the constant baseline."""
     gates = list(spec.gates)
-    if first and not any(g.kind == "beats_baseline" and g.params.get("baseline", "constant") == "constant" for g in gates):
+    if first and not any(
+        g.kind == "beats_baseline" and g.params.get("baseline", "constant") == "constant" for g in gates
+    ):
         gates.append(Gate(kind="beats_baseline", params={"metric": names_of(spec, task)[0]}))
     return gates
 
@@ -123,23 +155,49 @@ def _judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], 
     return Judged(name, scored, values, intervals)
 
 
-def _compare(spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray) -> dict[str, Paired]:
+def _compare(
+    spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray
+) -> dict[str, Paired]:
     return {n: paired(a, b, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
 
 
-def _baselines(spec: PipelineSpec, key: str, bundle: Bundle, test: pd.DataFrame, y: np.ndarray, names: Sequence[str], blocks: np.ndarray) -> list[Judged]:
+def _baselines(
+    spec: PipelineSpec,
+    key: str,
+    bundle: Bundle,
+    test: pd.DataFrame,
+    y: np.ndarray,
+    names: Sequence[str],
+    blocks: np.ndarray,
+) -> list[Judged]:
     constant = np.asarray(bundle.extra["constant"], dtype="float64")
-    scores = np.tile(constant, (len(y), 1)) if bundle.task == "multiclass" else np.full(len(y), float(constant))
+    scores = (
+        np.tile(constant, (len(y), 1)) if bundle.task == "multiclass" else np.full(len(y), float(constant))
+    )
     scored = Scored(y, scores, bundle.extra.get("constant_threshold"), bundle.classes)
     out = [_judge(spec, "constant", scored, names, blocks)]
     if spec.baseline is not None and bundle.task != "multiclass":
         rule = rule_scores(spec, test[list(bundle.feature_names)], key)
-        out.append(_judge(spec, "rule", Scored(y, rule, bundle.extra.get("rule_threshold"), bundle.classes), names, blocks))
+        out.append(
+            _judge(
+                spec,
+                "rule",
+                Scored(y, rule, bundle.extra.get("rule_threshold"), bundle.classes),
+                names,
+                blocks,
+            )
+        )
     return out
 
 
 def _champion(
-    spec: PipelineSpec, bundle: Bundle, champion: Champion | None, test: pd.DataFrame, y: np.ndarray, names: Sequence[str], blocks: np.ndarray
+    spec: PipelineSpec,
+    bundle: Bundle,
+    champion: Champion | None,
+    test: pd.DataFrame,
+    y: np.ndarray,
+    names: Sequence[str],
+    blocks: np.ndarray,
 ) -> tuple[Judged | None, dict[str, Paired] | None, str]:
     """The champion on the rows that neither model was trained or chosen on; the reason when there are none."""
     if champion is None:
@@ -148,10 +206,18 @@ def _champion(
         return None, None, f"version {champion.number} predicts something else"
     missing = [n for n in champion.bundle.feature_names if n not in test]
     if missing:
-        return None, None, f"version {champion.number} needs the feature {missing[0]!r}, which is no longer made"
+        return (
+            None,
+            None,
+            f"version {champion.number} needs the feature {missing[0]!r}, which is no longer made",
+        )
     later = (test[TIME] + pd.Timedelta(spec.lead) >= pd.Timestamp(champion.data_end)).to_numpy()
     if not later.any():
-        return None, None, f"no row is later than what version {champion.number} was trained and judged on (until {champion.data_end:%Y-%m-%d})"
+        return (
+            None,
+            None,
+            f"no row is later than what version {champion.number} was trained and judged on (until {champion.data_end:%Y-%m-%d})",
+        )
     rows = test[later].reset_index(drop=True)
     theirs = scored_by(champion.bundle, rows, y[later])
     ours = scored_by(bundle, rows, y[later])
@@ -169,7 +235,16 @@ def _values(judged: Judged, split: str) -> list[MetricValue]:
     out = []
     for name, value in judged.values.items():
         bounds = judged.intervals[name]
-        out.append(MetricValue(name=name, value=value, better=METRICS[name].better, split=split, low=bounds.low, high=bounds.high))
+        out.append(
+            MetricValue(
+                name=name,
+                value=value,
+                better=METRICS[name].better,
+                split=split,
+                low=bounds.low,
+                high=bounds.high,
+            )
+        )
     return out
 
 
@@ -188,7 +263,13 @@ def _result(
     splits = {"challenger": "test"}
     metrics = [v for j in judged for v in _values(j, splits.get(j.name, j.name))]
     good = passed(decisions)
-    verdict = "pass" if good else "not_comparable" if all(d.verdict in ("pass", "not_comparable") for d in decisions) else "fail"
+    verdict = (
+        "pass"
+        if good
+        else "not_comparable"
+        if all(d.verdict in ("pass", "not_comparable") for d in decisions)
+        else "fail"
+    )
     failed = [d.sentence for d in decisions if d.verdict != "pass"]
     primary = names[0]
     mine, base = judged[0].values[primary], judged[1].values[primary]
@@ -203,7 +284,12 @@ def _result(
         "champion": champion.number if champion else None,
         "incomparable": incomparable,
         "lift": {n: {m: p.difference for m, p in pairs.items()} for n, pairs in against.items()},
-        HEAD_DATA: {"bundle": bundle_id, "gates_passed": good, "primary": primary, **{k: (head.data or {}).get(k) for k in ("data_end",)}},
+        HEAD_DATA: {
+            "bundle": bundle_id,
+            "gates_passed": good,
+            "primary": primary,
+            **{k: (head.data or {}).get(k) for k in ("data_end",)},
+        },
     }
     champions = next((f", champion {j.values[primary]:.4g}" for j in judged if j.name == "champion"), "")
     return Result(

@@ -29,7 +29,13 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             continue
         past = past_keys(spec, key)
         inputs = tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, (*past, key))))
-        yield Plan(key, partial(_work, spec, key, data, found, ctx), inputs=inputs, params=_params(spec, key, found, ctx), functions=functions)
+        yield Plan(
+            key,
+            partial(_work, spec, key, data, found, ctx),
+            inputs=inputs,
+            params=_params(spec, key, found, ctx),
+            functions=functions,
+        )
 
 
 def _read(spec: PipelineSpec, name: str, keys: Sequence[str]) -> Sequence[str]:
@@ -44,15 +50,24 @@ def _read(spec: PipelineSpec, name: str, keys: Sequence[str]) -> Sequence[str]:
 def left_out(key: str, verdict: str) -> Result:
     """Result of a partition that may not be read: no output, and the reason."""
     why = f"{key} is left out: its validated rows have the verdict '{verdict}'"
-    return Result(verdict="left_out", findings=(Found(what=why),), headline=f"**Left out**: validation says '{verdict}'.")
+    return Result(
+        verdict="left_out",
+        findings=(Found(what=why),),
+        headline=f"**Left out**: validation says '{verdict}'.",
+    )
 
 
 def _params(spec: PipelineSpec, key: str, found: tuple[str, Grid] | None, ctx: Context) -> dict[str, Any]:
     window = spec.partitions.window(key)
     return {
         "features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}),
-        "joins": {n: {"join": t.join, "event_time": t.event_time, "available_after": t.available_after} for n, t in spec.tables.items()},
-        "label": spec.label.model_dump(mode="json", include={"column", "source", "available_after", "outcomes"}),
+        "joins": {
+            n: {"join": t.join, "event_time": t.event_time, "available_after": t.available_after}
+            for n, t in spec.tables.items()
+        },
+        "label": spec.label.model_dump(
+            mode="json", include={"column", "source", "available_after", "outcomes"}
+        ),
         "prediction_time": spec.prediction_time,
         "lead": spec.lead,
         "primary": spec.primary,
@@ -62,7 +77,9 @@ def _params(spec: PipelineSpec, key: str, found: tuple[str, Grid] | None, ctx: C
     }
 
 
-def _work(spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context) -> Result:
+def _work(
+    spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context
+) -> Result:
     frame, names = featurise(spec, key, data, ctx.run.as_of)
     frame = empty_as_null(frame)
     outputs: list[Output] = [stored(ctx.store, "features", frame)]
@@ -71,7 +88,9 @@ def _work(spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid]
     nulls = float(frame[names].isna().to_numpy().mean()) if len(names) and len(frame) else 0.0
     raw = data.raw[key].outputs[spec.primary].id
     head = {"features": names, "grid": found[0] if found else "", "raw": raw}
-    waiting = "" if found else f" Profiled once the first {spec.monitor.grid_window} partitions are validated."
+    waiting = (
+        "" if found else f" Profiled once the first {spec.monitor.grid_window} partitions are validated."
+    )
     return Result(
         outputs=tuple(outputs),
         metrics=(MetricValue(name="nulls", value=nulls, better="lower", split="features"),),

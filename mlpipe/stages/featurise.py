@@ -8,8 +8,8 @@ import pandas as pd
 from mlpipe.core.asof import asof_join
 from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.deadline import deadline
 from mlpipe.spec.sources import Source
+from mlpipe.stages.deadline import deadline
 from mlpipe.stages.frames import KNOWN, ROW, TIME, Validated, handed, hidden_columns, moments
 from mlpipe.stages.sources import call_any
 
@@ -47,7 +47,9 @@ def past_keys(spec: PipelineSpec, key: str) -> tuple[str, ...]:
     return spec.partitions.before(key, far)
 
 
-def featurise(spec: PipelineSpec, key: str, data: Validated, as_of: datetime) -> tuple[pd.DataFrame, list[str]]:
+def featurise(
+    spec: PipelineSpec, key: str, data: Validated, as_of: datetime
+) -> tuple[pd.DataFrame, list[str]]:
     """Features of one partition as known at the moment of prediction.
 
     Returns
@@ -86,7 +88,9 @@ def _bound(rows: pd.DataFrame, as_of: datetime) -> datetime:
     return as_of if pd.isna(last) else min(as_of, last.to_pydatetime())
 
 
-def _joined(spec: PipelineSpec, rows: pd.DataFrame, data: Validated, keys: Sequence[str], where: str) -> pd.DataFrame:
+def _joined(
+    spec: PipelineSpec, rows: pd.DataFrame, data: Validated, keys: Sequence[str], where: str
+) -> pd.DataFrame:
     for name, table in spec.tables.items():
         assert table.join is not None
         side = data.frame(name, side_keys(spec, table, keys)).drop(columns=[ROW], errors="ignore")
@@ -94,7 +98,11 @@ def _joined(spec: PipelineSpec, rows: pd.DataFrame, data: Validated, keys: Seque
         for column in on:
             if column not in rows or (len(side) and column not in side):
                 holder = rows if column not in rows else side
-                raise DataError(f"there is no column {column!r} to join {name} on", where=where, fix=did_you_mean(column, [str(c) for c in holder.columns]))
+                raise DataError(
+                    f"there is no column {column!r} to join {name} on",
+                    where=where,
+                    fix=did_you_mean(column, [str(c) for c in holder.columns]),
+                )
         if not len(side):
             continue
         if table.event_time is None:
@@ -102,7 +110,16 @@ def _joined(spec: PipelineSpec, rows: pd.DataFrame, data: Validated, keys: Seque
             continue
         known = side[table.event_time] + pd.Timedelta(table.available_after)
         tolerance = None if table.join.tolerance is None else pd.Timedelta(table.join.tolerance)
-        rows = asof_join(rows, side.assign(**{KNOWN: known}), left_time=TIME, right_time=table.event_time, by=on, tolerance=tolerance, prefix=f"{name}.", known_at=KNOWN)
+        rows = asof_join(
+            rows,
+            side.assign(**{KNOWN: known}),
+            left_time=TIME,
+            right_time=table.event_time,
+            by=on,
+            tolerance=tolerance,
+            prefix=f"{name}.",
+            known_at=KNOWN,
+        )
         rows = rows.drop(columns=[f"{name}.{KNOWN}"], errors="ignore")
     return rows
 
@@ -111,7 +128,11 @@ def _looked_up(rows: pd.DataFrame, side: pd.DataFrame, on: list[str], name: str,
     twice = side[side.duplicated(on)]
     if len(twice):
         example = ", ".join(f"{c}={twice.iloc[0][c]!r}" for c in on)
-        raise DataError(f"side table {name} has {len(twice)} further rows for the same {', '.join(on)}, such as {example}", where=where, fix="Declare its 'event_time', or make it unique (contract: unique).")
+        raise DataError(
+            f"side table {name} has {len(twice)} further rows for the same {', '.join(on)}, such as {example}",
+            where=where,
+            fix="Declare its 'event_time', or make it unique (contract: unique).",
+        )
     side = side.rename(columns={c: f"{name}.{c}" for c in side.columns if c not in on})
     out = rows.merge(side, on=on, how="left", sort=False)
     out.index = rows.index
@@ -136,7 +157,9 @@ class History(Mapping[str, pd.DataFrame]):
             raise KeyError(f"{name!r}; history holds {', '.join(self._names)}")
         source, frame = self._spec.sources[name], self._data.frame(name, self._past)
         if source.event_time is not None and len(frame):
-            frame = frame[frame[source.event_time] + pd.Timedelta(source.available_after) <= pd.Timestamp(self._bound)]
+            frame = frame[
+                frame[source.event_time] + pd.Timedelta(source.available_after) <= pd.Timestamp(self._bound)
+            ]
         if name == self._spec.primary:
             frame = frame.drop(columns=[c for c in hidden_columns(self._spec) if c in frame])
         return handed(frame)
@@ -157,7 +180,7 @@ def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFr
         name = next(c for c in missing if c not in absent)
         raise DataError(f"there is no column {name!r}", where=where, fix=did_you_mean(name, known))
     # A side table without a row in reach: its columns are unknown for all.
-    return visible.assign(**{c: None for c in absent})[list(spec.features.columns)]
+    return visible.assign(**dict.fromkeys(absent))[list(spec.features.columns)]
 
 
 def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: str) -> pd.DataFrame:
@@ -165,11 +188,19 @@ def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: st
     with deadline(spec.timeout, f"the function of {where}"):
         made = call_any(spec.features.function, {spec.primary: handed(visible)}, history, where=where)
     if not isinstance(made, pd.DataFrame):
-        raise UserCodeError(f"the feature function returned a {type(made).__name__}", where=where, fix="Return a pandas DataFrame.")
+        raise UserCodeError(
+            f"the feature function returned a {type(made).__name__}",
+            where=where,
+            fix="Return a pandas DataFrame.",
+        )
     made = _indexed(made, visible, where)
     forbidden = [c for c in made.columns if c in (*hidden_columns(spec), ROW, TIME, KNOWN)]
     if forbidden:
-        raise UserCodeError(f"the feature function returns {forbidden[0]!r}, which no feature may be", where=where, fix="Leave it out, or give it another name.")
+        raise UserCodeError(
+            f"the feature function returns {forbidden[0]!r}, which no feature may be",
+            where=where,
+            fix="Leave it out, or give it another name.",
+        )
     return made
 
 
@@ -181,5 +212,9 @@ def _indexed(made: pd.DataFrame, visible: pd.DataFrame, where: str) -> pd.DataFr
             fix="Return one row for each row of the primary frame, with its index.",
         )
     if made.columns.has_duplicates:
-        raise UserCodeError(f"the feature function returns {made.columns[made.columns.duplicated()][0]!r} twice", where=where, fix="Name each feature once.")
+        raise UserCodeError(
+            f"the feature function returns {made.columns[made.columns.duplicated()][0]!r} twice",
+            where=where,
+            fix="Name each feature once.",
+        )
     return made.loc[visible.index].set_axis([str(c) for c in made.columns], axis=1)

@@ -49,10 +49,15 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if len(frames) < 2:
         return frames[0].reset_index(drop=True) if frames else pd.DataFrame()
     first = frames[0]
-    if all(f.columns.equals(first.columns) and (f.dtypes.to_numpy() == first.dtypes.to_numpy()).all() for f in frames):
+    if all(
+        f.columns.equals(first.columns) and (f.dtypes.to_numpy() == first.dtypes.to_numpy()).all()
+        for f in frames
+    ):
         return pd.concat(frames, ignore_index=True)
     names = list(dict.fromkeys(c for f in frames for c in f.columns))
-    typed = [f.drop(columns=[c for c in f.columns[f.dtypes == object] if not f[c].notna().any()]) for f in frames]
+    typed = [
+        f.drop(columns=[c for c in f.columns[f.dtypes == object] if not f[c].notna().any()]) for f in frames
+    ]
     return pd.concat(typed, ignore_index=True).reindex(columns=names)
 
 
@@ -82,10 +87,14 @@ class Validated:
         """Primary rows with their labels, as known at an instant; see `known_labels`."""
         spec = self.spec
         if spec.label.source is not None:
-            return known_labels(spec, self.frame(spec.primary, keys), self.frame(spec.label.source, keys), bound)
+            return known_labels(
+                spec, self.frame(spec.primary, keys), self.frame(spec.label.source, keys), bound
+            )
         for key in keys:
             if key in self.good and key not in self._labelled:
-                self._labelled[key] = known_labels(spec, self.rows(spec.primary, key), None, DISTANT_FUTURE, key)
+                self._labelled[key] = known_labels(
+                    spec, self.rows(spec.primary, key), None, DISTANT_FUTURE, key
+                )
         known = stacked([self._labelled[k] for k in keys if k in self.good])
         if not len(known):
             return known_labels(spec, pd.DataFrame(), None, bound)
@@ -93,7 +102,9 @@ class Validated:
 
     def inputs(self, source: str, keys: Sequence[str]) -> tuple[Input, ...]:
         """The materializations behind `frame`."""
-        return tuple(i for k in keys if k in self.good for i in read_inputs(self.raw[k], self.heads[k], source))
+        return tuple(
+            i for k in keys if k in self.good for i in read_inputs(self.raw[k], self.heads[k], source)
+        )
 
 
 def moments(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
@@ -102,7 +113,11 @@ def moments(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
     if column is None:
         return pd.Series(pd.Timestamp(spec.partitions.window(key).start), index=rows.index).dt.as_unit("us")
     if column not in rows:
-        raise DataError(f"there is no column {column!r}", where=f"pipeline {spec.name}, prediction_time", fix=did_you_mean(column, list(rows.columns)))
+        raise DataError(
+            f"there is no column {column!r}",
+            where=f"pipeline {spec.name}, prediction_time",
+            fix=did_you_mean(column, list(rows.columns)),
+        )
     times = rows[column]
     if column != spec.sources[spec.primary].event_time:
         from mlpipe.stages.times import instants
@@ -116,7 +131,9 @@ def hidden_columns(spec: PipelineSpec) -> tuple[str, ...]:
     return tuple(c for c in (spec.label.column, *spec.label.outcomes) if c is not None)
 
 
-def known_labels(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame | None, bound: datetime, key: str = "") -> pd.DataFrame:
+def known_labels(
+    spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame | None, bound: datetime, key: str = ""
+) -> pd.DataFrame:
     """Labels of some primary rows, as known at an instant.
 
     Parameters
@@ -137,7 +154,9 @@ def known_labels(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame | Non
     """
     label, where = spec.label, f"pipeline {spec.name}, label" + (f", partition {key}" if key else "")
     if not len(rows):
-        return rows.assign(**{KNOWN: pd.Series(dtype="datetime64[us, UTC]"), label.name: pd.Series(dtype="float64")})
+        return rows.assign(
+            **{KNOWN: pd.Series(dtype="datetime64[us, UTC]"), label.name: pd.Series(dtype="float64")}
+        )
     if own is not None:
         values, known = _from_own_source(spec, rows, own, where)
     else:
@@ -152,13 +171,21 @@ def _values(spec: PipelineSpec, rows: pd.DataFrame, where: str) -> pd.Series:
     label = spec.label
     if label.function is None:
         if label.column not in rows:
-            raise DataError(f"there is no column {label.column!r}", where=where, fix=did_you_mean(str(label.column), list(rows.columns)))
+            raise DataError(
+                f"there is no column {label.column!r}",
+                where=where,
+                fix=did_you_mean(str(label.column), list(rows.columns)),
+            )
         return rows[label.column]
     values = call_any(label.function, rows.drop(columns=[ROW], errors="ignore").copy(), where=where)
     if not isinstance(values, pd.Series) and hasattr(values, "__len__") and len(values) == len(rows):
         values = pd.Series(values, index=rows.index)
     if not isinstance(values, pd.Series) or len(values) != len(rows) or not values.index.equals(rows.index):
-        raise UserCodeError(f"the label function must return one value a row ({len(rows)} rows), in their order", where=where, fix="Return a Series with the index of the rows.")
+        raise UserCodeError(
+            f"the label function must return one value a row ({len(rows)} rows), in their order",
+            where=where,
+            fix="Return a Series with the index of the rows.",
+        )
     return values
 
 
@@ -166,18 +193,29 @@ def _known_at(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
     column = spec.sources[spec.primary].event_time
     if column is not None:
         return rows[column] + pd.Timedelta(spec.label.available_after)
-    return pd.Series(pd.Timestamp(spec.partitions.window(key or spec.partitions.key_at(datetime.min)).start), index=rows.index).dt.as_unit("us")
+    return pd.Series(
+        pd.Timestamp(spec.partitions.window(key or spec.partitions.key_at(datetime.min)).start),
+        index=rows.index,
+    ).dt.as_unit("us")
 
 
-def _from_own_source(spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, where: str) -> tuple[pd.Series, pd.Series]:
+def _from_own_source(
+    spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, where: str
+) -> tuple[pd.Series, pd.Series]:
     """The newest label row per key; it is known at its own event time plus the delay."""
     source = spec.sources[str(spec.label.source)]
     keys = list(source.keys)
     missing = [k for k in keys if k not in rows]
     if missing:
-        raise DataError(f"the rows have no column {missing[0]!r} to meet their labels by", where=where, fix=did_you_mean(missing[0], list(rows.columns)))
+        raise DataError(
+            f"the rows have no column {missing[0]!r} to meet their labels by",
+            where=where,
+            fix=did_you_mean(missing[0], list(rows.columns)),
+        )
     if not len(own):
-        return pd.Series([None] * len(rows), index=rows.index), pd.Series(pd.NaT, index=rows.index, dtype="datetime64[us, UTC]")
+        return pd.Series([None] * len(rows), index=rows.index), pd.Series(
+            pd.NaT, index=rows.index, dtype="datetime64[us, UTC]"
+        )
     values = _values(spec, own, where)
     time = own[source.event_time] + pd.Timedelta(spec.label.available_after) if source.event_time else None
     labels = own[keys].assign(_value=values, _known=time if time is not None else pd.NaT)

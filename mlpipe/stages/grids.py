@@ -21,7 +21,12 @@ from mlpipe.stages.runner import output
 def definition(spec: PipelineSpec) -> str:
     """Name of how the features are made: another definition gets another grid."""
     functions = [f for f in (spec.features.function, spec.label.function) if f is not None]
-    return digest({"features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}), "functions": [fingerprint(f) for f in functions]})
+    return digest(
+        {
+            "features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}),
+            "functions": [fingerprint(f) for f in functions],
+        }
+    )
 
 
 def first_keys(spec: PipelineSpec) -> tuple[str, ...]:
@@ -32,7 +37,13 @@ def first_keys(spec: PipelineSpec) -> tuple[str, ...]:
     keys: tuple[str, ...] = ()
     while len(keys) < spec.monitor.grid_window:
         edges = spec.partitions.window(keys[-1]).end if keys else edges
-        more = spec.partitions.keys_between(edges, edges + (spec.partitions.window(spec.partitions.key(spec.partitions.first)).end - spec.partitions.first))
+        more = spec.partitions.keys_between(
+            edges,
+            edges
+            + (
+                spec.partitions.window(spec.partitions.key(spec.partitions.first)).end - spec.partitions.first
+            ),
+        )
         if not more:
             break
         keys += more[:1]
@@ -75,9 +86,13 @@ def _make(spec: PipelineSpec, ctx: Context, force: bool) -> Grid | None:
     return build(stacked([f for f, _ in frames])[names])
 
 
-def put_profile(ctx: Context, features_id: str, frame: pd.DataFrame, names: Sequence[str], grid_id: str, grid: Grid) -> Output:
+def put_profile(
+    ctx: Context, features_id: str, frame: pd.DataFrame, names: Sequence[str], grid_id: str, grid: Grid
+) -> Output:
     """Profile of a features table on the grid, as an output; found again by the table's id."""
-    made = output("profile", ctx.store.put_bytes(to_bytes(profile(frame[list(names)], grid)), "profile", ".bin"))
+    made = output(
+        "profile", ctx.store.put_bytes(to_bytes(profile(frame[list(names)], grid)), "profile", ".bin")
+    )
     ctx.store.remember(_recipe(features_id, grid_id), {"id": made.id})
     return made
 
@@ -86,7 +101,11 @@ def profile_of(ctx: Context, features_id: str, names: Sequence[str], grid_id: st
     """Profile of a features table on a grid; made now when the table is older than the grid."""
     done = ctx.store.recall(_recipe(features_id, grid_id))
     if done is None or not ctx.store.exists(str(done["id"])):
-        return from_bytes(ctx.store.get_bytes(put_profile(ctx, features_id, ctx.store.get_table(features_id), names, grid_id, grid).id))
+        return from_bytes(
+            ctx.store.get_bytes(
+                put_profile(ctx, features_id, ctx.store.get_table(features_id), names, grid_id, grid).id
+            )
+        )
     return from_bytes(ctx.store.get_bytes(str(done["id"])))
 
 

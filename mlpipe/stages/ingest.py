@@ -36,7 +36,14 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         if not errors:
             good = {n: p for n, p in pieces.items() if isinstance(p, Piece)}
             work = partial(_work, spec, key, good, ctx)
-            yield Plan(key, work, inputs=_upstream_inputs(spec, key), params=_params(spec), functions=functions, reusable=False)
+            yield Plan(
+                key,
+                work,
+                inputs=_upstream_inputs(spec, key),
+                params=_params(spec),
+                functions=functions,
+                reusable=False,
+            )
     if failed:
         more = f"; {len(failed) - 1} further partitions failed likewise" if len(failed) > 1 else ""
         first = failed[0]
@@ -44,13 +51,24 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
 
 
 def _upstream_inputs(spec: PipelineSpec, key: str) -> tuple[Input, ...]:
-    return tuple(Input(asset=s.asset, partition=key, record="", name=n) for n, s in spec.sources.items() if hasattr(s, "asset"))
+    return tuple(
+        Input(asset=s.asset, partition=key, record="", name=n)
+        for n, s in spec.sources.items()
+        if hasattr(s, "asset")
+    )
 
 
 def _params(spec: PipelineSpec) -> dict[str, Any]:
     """How each source is read, without its contract (a matter of validation) and without credentials."""
-    shown = {n: s.model_dump(exclude={"contract", "url", "timeout"}, exclude_defaults=True) for n, s in spec.sources.items()}
-    return {"sources": {n: {**d, "type": s.type} for (n, d), s in zip(shown.items(), spec.sources.values(), strict=True)}}
+    shown = {
+        n: s.model_dump(exclude={"contract", "url", "timeout"}, exclude_defaults=True)
+        for n, s in spec.sources.items()
+    }
+    return {
+        "sources": {
+            n: {**d, "type": s.type} for (n, d), s in zip(shown.items(), spec.sources.values(), strict=True)
+        }
+    }
 
 
 def _work(spec: PipelineSpec, key: str, pieces: Mapping[str, Piece], ctx: Context) -> Result:
@@ -67,7 +85,8 @@ def _work(spec: PipelineSpec, key: str, pieces: Mapping[str, Piece], ctx: Contex
         outputs=tuple(sorted(outputs, key=lambda o: o.name != spec.primary)),
         findings=tuple(findings),
         data={"rows": rows, HEAD_DATA: {"schema": schema}},
-        headline=f"{counts} rows frozen." + (f" {len(findings)} finding{'s' if len(findings) > 1 else ''}." if findings else ""),
+        headline=f"{counts} rows frozen."
+        + (f" {len(findings)} finding{'s' if len(findings) > 1 else ''}." if findings else ""),
     )
 
 
@@ -76,7 +95,11 @@ def empty_as_null(frame: pd.DataFrame) -> pd.DataFrame:
 
     What type a reader guesses for such a column depends on the rows it saw beside it, and so on how many partitions were read at once.
     """
-    empty = {c: pd.Series([None] * len(frame), dtype="object", index=frame.index) for c in frame.columns if not frame[c].notna().any()}
+    empty = {
+        c: pd.Series([None] * len(frame), dtype="object", index=frame.index)
+        for c in frame.columns
+        if not frame[c].notna().any()
+    }
     return frame.assign(**empty) if empty else frame
 
 
@@ -85,7 +108,13 @@ def kind(column: pd.Series) -> str:
     if not column.notna().any():
         return "null"
     inferred = pd.api.types.infer_dtype(column, skipna=True)
-    names = {"integer": "int", "floating": "float", "boolean": "bool", "datetime64": "datetime", "mixed-integer-float": "float"}
+    names = {
+        "integer": "int",
+        "floating": "float",
+        "boolean": "bool",
+        "datetime64": "datetime",
+        "mixed-integer-float": "float",
+    }
     return names.get(inferred, inferred)
 
 
@@ -107,15 +136,24 @@ def _changes(schema: Schema, previous: Head | None) -> Iterator[Found]:
             if column not in before:
                 yield Found(what=f"appeared since {since}, as {columns[column]}", where=where)
             elif column not in columns:
-                yield Found(what=f"vanished since {since}", where=where, fix="A feature or contract that names it will fail.")
+                yield Found(
+                    what=f"vanished since {since}",
+                    where=where,
+                    fix="A feature or contract that names it will fail.",
+                )
             elif columns[column] != before[column] and "null" not in (columns[column], before[column]):
-                yield Found(what=f"changed type since {since}: {before[column]} to {columns[column]}", where=where)
+                yield Found(
+                    what=f"changed type since {since}: {before[column]} to {columns[column]}", where=where
+                )
 
 
 def _unplaced(pieces: Mapping[str, Piece]) -> Iterator[Found]:
     for name, piece in pieces.items():
         if piece.unplaced:
-            yield Found(what=f"{piece.unplaced} rows of the load have no event time and belong to no partition", where=f"source {name}")
+            yield Found(
+                what=f"{piece.unplaced} rows of the load have no event time and belong to no partition",
+                where=f"source {name}",
+            )
 
 
 STAGE = Stage("ingest", "raw", "1", plans)

@@ -37,7 +37,13 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "event_time": spec.sources[spec.primary].event_time,
             "as_of": bound,
         }
-        yield Plan(key, partial(_work, spec, key, (key, *later[key]), data, bound, ctx), inputs=inputs, params=params, functions=functions)
+        yield Plan(
+            key,
+            partial(_work, spec, key, (key, *later[key]), data, bound, ctx),
+            inputs=inputs,
+            params=params,
+            functions=functions,
+        )
 
 
 def ripe_at(spec: PipelineSpec, key: str) -> datetime:
@@ -45,22 +51,32 @@ def ripe_at(spec: PipelineSpec, key: str) -> datetime:
     window = spec.partitions.window(key)
     if spec.partitions.every == "none":
         return window.end
-    return window.end + (spec.label.horizon if spec.label.source is not None else timedelta(0)) + spec.label.available_after
+    return (
+        window.end
+        + (spec.label.horizon if spec.label.source is not None else timedelta(0))
+        + spec.label.available_after
+    )
 
 
 def _later(spec: PipelineSpec, key: str, as_of: datetime) -> tuple[str, ...]:
     if spec.label.source is None or spec.partitions.every == "none":
         return ()
     window = spec.partitions.window(key)
-    return spec.partitions.keys_between(window.end, max(window.end, min(as_of, window.end + spec.label.horizon)))
+    return spec.partitions.keys_between(
+        window.end, max(window.end, min(as_of, window.end + spec.label.horizon))
+    )
 
 
-def _work(spec: PipelineSpec, key: str, keys: Sequence[str], data: Validated, bound: datetime, ctx: Context) -> Result:
+def _work(
+    spec: PipelineSpec, key: str, keys: Sequence[str], data: Validated, bound: datetime, ctx: Context
+) -> Result:
     rows = data.frame(spec.primary, [key])
     own = data.frame(spec.label.source, keys) if spec.label.source is not None else None
     known = known_labels(spec, rows, own, bound, key)
     identity = [k for k in spec.sources[spec.primary].keys if k in known and k != spec.label.name]
-    table = known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable").reset_index(drop=True)
+    table = (
+        known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable").reset_index(drop=True)
+    )
     ripe = bound >= ripe_at(spec, key) or spec.partitions.every == "none"
     share = len(table) / len(rows) if len(rows) else 0.0
     metrics = [MetricValue(name="share", value=share, better="higher", split="labels")]

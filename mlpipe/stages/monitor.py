@@ -14,7 +14,7 @@ from mlpipe.core.metrics import METRICS, Scored, evaluate
 from mlpipe.core.profile import merge, profile
 from mlpipe.core.profile_codec import from_bytes
 from mlpipe.records.codec import HEAD_DATA, Head
-from mlpipe.records.record import Found, Input, MetricValue, Output
+from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
@@ -24,7 +24,6 @@ from mlpipe.stages.frames import stacked
 from mlpipe.stages.grids import grid_of, profile_of
 from mlpipe.stages.references import Reference, reference_of
 from mlpipe.stages.runner import Plan, Result, Stage, stored
-from mlpipe.stages.train import score_frame
 
 SCORE = "score"
 
@@ -48,7 +47,15 @@ class Watch:
         read += [h.read("predictions") for h in self.predictions.values()]
         read += [h.read("labels") for h in self.labels.values()]
         for name, version in (("champion", self.champion), ("anchor", self.anchor)):
-            read.append(Input(asset=f"{self.champion.model.pipeline}/model", partition=version.model.partition, record=version.model.id, name=name, id=version.version.bundle))
+            read.append(
+                Input(
+                    asset=f"{self.champion.model.pipeline}/model",
+                    partition=version.model.partition,
+                    record=version.model.id,
+                    name=name,
+                    id=version.version.bundle,
+                )
+            )
         return tuple(read)
 
 
@@ -79,28 +86,57 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
 
 
 def _nothing(verdict: str) -> Result:
-    why = "no model is in production" if verdict == "no_champion" else "no partition of the window has features"
-    return Result(verdict=verdict, findings=(Found(what=why),), data={HEAD_DATA: {}}, headline=f"**Nothing to compare**: {why}.")
+    why = (
+        "no model is in production" if verdict == "no_champion" else "no partition of the window has features"
+    )
+    return Result(
+        verdict=verdict,
+        findings=(Found(what=why),),
+        data={HEAD_DATA: {}},
+        headline=f"**Nothing to compare**: {why}.",
+    )
 
 
-def _watch(spec: PipelineSpec, key: str, champion: Champion | None, anchor: Champion | None, found: tuple[str, Grid] | None, ctx: Context) -> Watch | None:
+def _watch(
+    spec: PipelineSpec,
+    key: str,
+    champion: Champion | None,
+    anchor: Champion | None,
+    found: tuple[str, Grid] | None,
+    ctx: Context,
+) -> Watch | None:
     if champion is None or anchor is None or found is None:
         return None
-    keys = (*spec.partitions.before(key, spec.monitor.window - 1), key) if spec.partitions.every != "none" else (key,)
+    keys = (
+        (*spec.partitions.before(key, spec.monitor.window - 1), key)
+        if spec.partitions.every != "none"
+        else (key,)
+    )
     heads = {n: ctx.heads.find(f"{spec.name}/{n}", keys) for n in ("features", "predictions", "labels")}
     good = {n: {k: h for k, h in hs.items() if n in h.outputs} for n, hs in heads.items()}
-    return Watch(keys, good["features"], good["predictions"], good["labels"], champion, anchor, *found) if good["features"] else None
+    return (
+        Watch(keys, good["features"], good["predictions"], good["labels"], champion, anchor, *found)
+        if good["features"]
+        else None
+    )
 
 
 def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
     names = watch.champion.bundle.feature_names
-    current = merge([profile_of(ctx, h.outputs["features"].id, (h.data or {})["features"], watch.grid_id, watch.grid) for h in watch.features.values()])
+    current = merge(
+        [
+            profile_of(ctx, h.outputs["features"].id, (h.data or {})["features"], watch.grid_id, watch.grid)
+            for h in watch.features.values()
+        ]
+    )
     reference = reference_of(spec, watch.champion, watch.grid_id, watch.grid, ctx)
     watched = _watched(spec, names, reference)
     columns = [n for n in names if n in watch.grid.columns]
     drifts = compare(watch.grid, reference.profile, current, columns)
     raised = alarms({n: drifts[n] for n in watched if n in drifts}, reference.thresholds)
-    fixed = compare(watch.grid, reference_of(spec, watch.anchor, watch.grid_id, watch.grid, ctx).profile, current, columns)
+    fixed = compare(
+        watch.grid, reference_of(spec, watch.anchor, watch.grid_id, watch.grid, ctx).profile, current, columns
+    )
     score, score_fixed = _score_drift(watch, watch.champion, ctx), _score_drift(watch, watch.anchor, ctx)
     realised, rolling, days = _realised(spec, key, watch, ctx)
     table = _table(drifts, fixed, reference, watched, raised)
@@ -158,11 +194,16 @@ def _worst_of(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> ColumnDri
 
 def _watched(spec: PipelineSpec, names: Sequence[str], reference: Reference) -> list[str]:
     """Features that may raise an alarm: those asked for, else all that are not excluded."""
-    return [n for n in names if (n in spec.monitor.watch if spec.monitor.watch else n not in reference.excluded)]
+    return [
+        n for n in names if (n in spec.monitor.watch if spec.monitor.watch else n not in reference.excluded)
+    ]
 
 
 def _finding(drift: ColumnDrift, threshold: float) -> Found:
-    return Found(what=f"PSI {drift.psi:.3f} is above its threshold {threshold:.3f} ({drift.band})", where=f"feature {drift.column}")
+    return Found(
+        what=f"PSI {drift.psi:.3f} is above its threshold {threshold:.3f} ({drift.band})",
+        where=f"feature {drift.column}",
+    )
 
 
 def _score_drift(watch: Watch, version: Champion, ctx: Context) -> float:
@@ -172,12 +213,16 @@ def _score_drift(watch: Watch, version: Champion, ctx: Context) -> float:
         return float("nan")
     grid = Grid.from_bytes(ctx.store.get_bytes(outputs["score_grid"].id))
     reference = from_bytes(ctx.store.get_bytes(outputs["score_profile"].id))
-    frames = [ctx.store.get_table(h.outputs["predictions"].id, columns=[SCORE]) for h in watch.predictions.values()]
+    frames = [
+        ctx.store.get_table(h.outputs["predictions"].id, columns=[SCORE]) for h in watch.predictions.values()
+    ]
     current = profile(stacked(frames), grid)
     return compare(grid, reference, current, [SCORE])[SCORE].psi
 
 
-def _realised(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> tuple[dict[str, float], dict[str, float], int]:
+def _realised(
+    spec: PipelineSpec, key: str, watch: Watch, ctx: Context
+) -> tuple[dict[str, float], dict[str, float], int]:
     """Metrics of predictions against ripe labels: of this partition, and over the window; and how many partitions gave rows."""
     frames: dict[str, pd.DataFrame] = {}
     for day, head in watch.predictions.items():
@@ -199,7 +244,9 @@ def _metrics_of(spec: PipelineSpec, watch: Watch, rows: pd.DataFrame) -> dict[st
     known = np.isfinite(y)
     columns = [c for c in rows.columns if c.startswith("score_")] if bundle.task == "multiclass" else []
     scores = rows[columns].to_numpy() if columns else rows[SCORE].to_numpy()
-    return evaluate(Scored(y[known], scores[known], bundle.threshold, bundle.classes), list(names_of(spec, bundle.task)))
+    return evaluate(
+        Scored(y[known], scores[known], bundle.threshold, bundle.classes), list(names_of(spec, bundle.task))
+    )
 
 
 def _worst(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> float:
@@ -223,17 +270,32 @@ def _metrics(
     share = len(raised) / len(watched) if watched else 0.0
     named = {"worst_psi": _worst(drifts, watched), "score_psi": score, "drifted_share": share}
     out = [MetricValue(name=n, value=v, better="lower", split="drift") for n, v in named.items()]
-    out += [MetricValue(name=n, value=v, better="lower", split="anchor") for n, v in {"worst_psi": _worst(fixed, watched), "score_psi": score_fixed}.items()]
+    out += [
+        MetricValue(name=n, value=v, better="lower", split="anchor")
+        for n, v in {"worst_psi": _worst(fixed, watched), "score_psi": score_fixed}.items()
+    ]
     for split, values in (("realised", realised), ("rolling", rolling)):
         ordered = sorted(values, key=lambda n: n != primary)
-        out += [MetricValue(name=n, value=values[n], better=METRICS[n].better, split=split) for n in ordered[:1]]
+        out += [
+            MetricValue(name=n, value=values[n], better=METRICS[n].better, split=split) for n in ordered[:1]
+        ]
     for split, values in (("realised", realised), ("rolling", rolling)):
-        out += [MetricValue(name=n, value=v, better=METRICS[n].better, split=split) for n, v in values.items() if n != primary]
+        out += [
+            MetricValue(name=n, value=v, better=METRICS[n].better, split=split)
+            for n, v in values.items()
+            if n != primary
+        ]
     out += [MetricValue(name=n, value=d.psi, better="lower", split="psi") for n, d in drifts.items()]
     return out
 
 
-def _table(drifts: dict[str, ColumnDrift], fixed: dict[str, ColumnDrift], reference: Reference, watched: list[str], raised: Sequence[str]) -> pd.DataFrame:
+def _table(
+    drifts: dict[str, ColumnDrift],
+    fixed: dict[str, ColumnDrift],
+    reference: Reference,
+    watched: list[str],
+    raised: Sequence[str],
+) -> pd.DataFrame:
     rows = [
         {
             "feature": n,
@@ -266,13 +328,19 @@ def _headline(
 ) -> str:
     primary = names_of(spec, watch.champion.bundle.task)[0]
     worst = _worst_of(drifts, watched)
-    parts = [f"`{spec.name}@{watch.champion.number}`: **{len(raised)}** of {len(watched)} watched features drift"]
+    parts = [
+        f"`{spec.name}@{watch.champion.number}`: **{len(raised)}** of {len(watched)} watched features drift"
+    ]
     if worst is not None:
-        parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {reference.thresholds.get(worst.column, float('nan')):.3f})")
+        parts.append(
+            f"worst {worst.column} PSI {worst.psi:.3f} (threshold {reference.thresholds.get(worst.column, float('nan')):.3f})"
+        )
     if np.isfinite(score):
         parts.append(f"score PSI {score:.3f}")
     if realised:
-        parts.append(f"{primary} **{realised[primary]:.4g}** this partition, {rolling[primary]:.4g} over the window")
+        parts.append(
+            f"{primary} **{realised[primary]:.4g}** this partition, {rolling[primary]:.4g} over the window"
+        )
     else:
         parts.append("labels not ripe yet")
     return "; ".join(parts) + "."

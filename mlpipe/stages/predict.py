@@ -25,14 +25,34 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         if champion is None or "features" not in head.outputs:
             yield Plan(key, partial(_nothing, champion is None), reusable=False)
             continue
-        model = Input(asset=f"{spec.name}/production", partition=str(champion.number), record=champion.model.id, name="champion", id=champion.version.bundle)
+        model = Input(
+            asset=f"{spec.name}/production",
+            partition=str(champion.number),
+            record=champion.model.id,
+            name="champion",
+            id=champion.version.bundle,
+        )
         params = {"version": champion.number, "keys": spec.sources[spec.primary].keys}
-        yield Plan(key, partial(_work, spec, key, head, champion, ctx), inputs=(head.read("features"), model), params=params)
+        yield Plan(
+            key,
+            partial(_work, spec, key, head, champion, ctx),
+            inputs=(head.read("features"), model),
+            params=params,
+        )
 
 
 def _nothing(no_champion: bool) -> Result:
-    verdict, why = ("no_champion", "no model is in production") if no_champion else ("left_out", "validation failed the partition")
-    return Result(verdict=verdict, findings=(Found(what=why),), data={HEAD_DATA: {}}, headline=f"**No predictions**: {why}.")
+    verdict, why = (
+        ("no_champion", "no model is in production")
+        if no_champion
+        else ("left_out", "validation failed the partition")
+    )
+    return Result(
+        verdict=verdict,
+        findings=(Found(what=why),),
+        data={HEAD_DATA: {}},
+        headline=f"**No predictions**: {why}.",
+    )
 
 
 def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Context) -> Result:
@@ -40,7 +60,9 @@ def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Con
     rows = ctx.store.get_table(features_id)
     scores = champion.bundle.predict(rows)
     table = rows[[ROW, TIME, *[k for k in spec.sources[spec.primary].keys if k in rows]]].copy()
-    table.insert(0, "prediction_id", prediction_ids(features_id, champion.version.bundle, rows[ROW].to_numpy()))
+    table.insert(
+        0, "prediction_id", prediction_ids(features_id, champion.version.bundle, rows[ROW].to_numpy())
+    )
     table = table.assign(version=champion.number, features_id=features_id, **columns_of(champion, scores))
     metrics = [MetricValue(name="version", value=float(champion.number), split="predictions")]
     if champion.bundle.task != "multiclass" and len(scores):
@@ -49,7 +71,15 @@ def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Con
         outputs=(stored(ctx.store, "predictions", table),),
         metrics=tuple(metrics),
         verdict="pass",
-        data={"version": champion.number, HEAD_DATA: {"version": champion.number, "features_id": features_id, "bundle": champion.version.bundle, "raw": (head.data or {}).get("raw")}},
+        data={
+            "version": champion.number,
+            HEAD_DATA: {
+                "version": champion.number,
+                "features_id": features_id,
+                "bundle": champion.version.bundle,
+                "raw": (head.data or {}).get("raw"),
+            },
+        },
         headline=f"**{len(table):,}** rows scored by `{spec.name}@{champion.number}`.",
     )
 
@@ -70,7 +100,11 @@ def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, object]:
         return {"score": scores, "predicted": (scores >= threshold)}
     chosen = scores.argmax(axis=1)
     columns: dict[str, object] = {f"score_{i}": scores[:, i] for i in range(scores.shape[1])}
-    return {**columns, "score": scores.max(axis=1), "predicted": pd.Series([str(bundle.classes[i]) for i in chosen])}
+    return {
+        **columns,
+        "score": scores.max(axis=1),
+        "predicted": pd.Series([str(bundle.classes[i]) for i in chosen]),
+    }
 
 
 STAGE = Stage("predict", "predictions", "1", plans)

@@ -33,7 +33,14 @@ def reference_of(spec: PipelineSpec, champion: Champion, grid_id: str, grid: Gri
         days = [profile_of(ctx, table, names, grid_id, grid) for table in tables]
         whole = merge(days)
         thresholds = calibrate(grid, whole, days, spec.monitor.window)
-        excluded = {**default_excluded(grid, whole), **dict.fromkeys(spec.features.calendar, "only tells the date")}
+        excluded = {
+            **default_excluded(grid, whole),
+            **dict.fromkeys(spec.features.calendar, "only tells the date"),
+        }
         put = ctx.store.put_bytes(to_bytes(whole), "profile", ".bin")
         done = ctx.store.remember(recipe, {"profile": put.id, "thresholds": thresholds, "excluded": excluded})
-    return Reference(from_bytes(ctx.store.get_bytes(str(done["profile"]))), dict(done["thresholds"]), dict(done["excluded"]))
+    return Reference(
+        from_bytes(ctx.store.get_bytes(str(done["profile"]))),
+        dict(done["thresholds"]),
+        dict(done["excluded"]),
+    )

@@ -28,12 +28,32 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         if "scored" not in head.outputs:
             yield Plan(key, partial(_nothing, head), reusable=False)
             continue
-        inputs = (Input(asset=head.asset, partition=key, record=head.record, event=head.event, name="scored", id=head.outputs["scored"].id),)
-        yield Plan(key, partial(_work, spec, key, head, ctx), inputs=inputs, params={"min_tenure": spec.min_tenure}, reusable=False)
+        inputs = (
+            Input(
+                asset=head.asset,
+                partition=key,
+                record=head.record,
+                event=head.event,
+                name="scored",
+                id=head.outputs["scored"].id,
+            ),
+        )
+        yield Plan(
+            key,
+            partial(_work, spec, key, head, ctx),
+            inputs=inputs,
+            params={"min_tenure": spec.min_tenure},
+            reusable=False,
+        )
 
 
 def _nothing(head: Head) -> Result:
-    return Result(verdict="no_model", findings=(Found(what="there is no evaluated model to register"),), data={HEAD_DATA: {}}, headline="**Nothing to register**: no model was evaluated.")
+    return Result(
+        verdict="no_model",
+        findings=(Found(what="there is no evaluated model to register"),),
+        data={HEAD_DATA: {}},
+        headline="**Nothing to register**: no model was evaluated.",
+    )
 
 
 def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
@@ -41,10 +61,20 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
     gates = [GateDecision.from_dict(d) for d in evaluation.data["gates"]]
     bundle, model = str(evaluation.data["bundle"]), str(evaluation.data["model_record"])
     if not any(i.name == "bundle" and i.id == bundle for i in evaluation.inputs):
-        raise DataError("the evaluation does not belong to the model that it names", where=f"{spec.name}, partition {key}", fix="Materialize model and evaluation again.")
+        raise DataError(
+            "the evaluation does not belong to the model that it names",
+            where=f"{spec.name}, partition {key}",
+            fix="Materialize model and evaluation again.",
+        )
     candidate = _candidate(spec, key, evaluation, gates, bundle, ctx)
     corrected = _corrected(spec, key, candidate, ctx)
-    details: dict[str, Any] = {"model_record": model, "partition": key, "metrics": _test_metrics(evaluation), "gates": [g.to_dict() for g in gates], "run": ctx.run.id}
+    details: dict[str, Any] = {
+        "model_record": model,
+        "partition": key,
+        "metrics": _test_metrics(evaluation),
+        "gates": [g.to_dict() for g in gates],
+        "run": ctx.run.id,
+    }
     decision = decide(
         ctx.ledger,
         candidate,
@@ -59,7 +89,9 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
     return _result(spec, key, evaluation, decision, gates, ctx)
 
 
-def _candidate(spec: PipelineSpec, key: str, evaluation: Record, gates: list[GateDecision], bundle: str, ctx: Context) -> Candidate:
+def _candidate(
+    spec: PipelineSpec, key: str, evaluation: Record, gates: list[GateDecision], bundle: str, ctx: Context
+) -> Candidate:
     trigger = "backfill" if ctx.run.backfill else "experiment" if ctx.run.experiment else ctx.run.trigger.kind
     end = DISTANT_PAST if spec.partitions.every == "none" else spec.partitions.window(key).start
     return Candidate(
@@ -78,28 +110,54 @@ def _corrected(spec: PipelineSpec, key: str, candidate: Candidate, ctx: Context)
     champion = state_of(ctx).champion
     if champion is None:
         return False
-    return spec.partitions.every == "none" or (candidate.data_end == champion.data_end and candidate.bundle != champion.bundle)
+    return spec.partitions.every == "none" or (
+        candidate.data_end == champion.data_end and candidate.bundle != champion.bundle
+    )
 
 
 def _test_metrics(evaluation: Record) -> dict[str, float]:
     return {m.name: m.value for m in evaluation.metrics if m.split == "test"}
 
 
-def _result(spec: PipelineSpec, key: str, evaluation: Record, decision: Decision, gates: list[GateDecision], ctx: Context) -> Result:
+def _result(
+    spec: PipelineSpec,
+    key: str,
+    evaluation: Record,
+    decision: Decision,
+    gates: list[GateDecision],
+    ctx: Context,
+) -> Result:
     version = decision.version
     verdict = "promoted" if decision.promoted else "refused" if decision.refused else "candidate"
     card = model_card(spec, version, evaluation, gates, verdict, decision.reasons)
     put = ctx.store.put_bytes(card.encode(), "report", ".md")
     moved = [e for e in decision.entries if e.kind in ("promote", "override")]
     why = " ".join(decision.reasons)
-    head = {"version": version.number, "promoted": decision.promoted, "entries": [e.number for e in decision.entries], "moved": [e.number for e in moved]}
-    stage = "is **production** now" if verdict == "promoted" else f"is a **{verdict}**: {why}" if why else f"is a **{verdict}**"
+    head = {
+        "version": version.number,
+        "promoted": decision.promoted,
+        "entries": [e.number for e in decision.entries],
+        "moved": [e.number for e in moved],
+    }
+    stage = (
+        "is **production** now"
+        if verdict == "promoted"
+        else f"is a **{verdict}**: {why}"
+        if why
+        else f"is a **{verdict}**"
+    )
     return Result(
         outputs=(output("card", put),),
         metrics=(MetricValue(name="version", value=float(version.number), split="model"),),
         verdict=verdict,
         findings=tuple(Found(what=r) for r in decision.reasons),
-        data={"version": version.number, "bundle": version.bundle, "evaluation": evaluation.id, "decided_at": _text(ctx.run.as_of), HEAD_DATA: head},
+        data={
+            "version": version.number,
+            "bundle": version.bundle,
+            "evaluation": evaluation.id,
+            "decided_at": _text(ctx.run.as_of),
+            HEAD_DATA: head,
+        },
         artifacts=(output("model_card", put),),
         headline=f"`{spec.name}@{version.number}` {stage}",
     )

@@ -87,7 +87,9 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
                 recipe, result, reused = _result(stage, spec, plan, ctx)
             record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, meter.cost))
             ctx.heads.add(head_of(record))
-            done.append((record, behind.then(partial(_note, spec, ctx, record, "" if reused else recipe, result))))
+            done.append(
+                (record, behind.then(partial(_note, spec, ctx, record, "" if reused else recipe, result)))
+            )
             while len(done) > AHEAD or (done and done[0][1].done()):
                 yield _durable(done)
         while done:
@@ -109,8 +111,17 @@ def _durable(done: "deque[tuple[Record, Future[None]]]") -> Record:
 
 def code_of(stage: Stage, plan_functions: Sequence[Callable[..., Any]], ctx: Context) -> Code:
     """The code behind a stage's result."""
-    names = {f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', type(f).__qualname__)}": fingerprint(f) for f in plan_functions}
-    return Code(stage_version=stage.version, mlpipe=mlpipe_version(), fingerprints=names, archive=ctx.archive, commit=ctx.commit)
+    names = {
+        f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', type(f).__qualname__)}": fingerprint(f)
+        for f in plan_functions
+    }
+    return Code(
+        stage_version=stage.version,
+        mlpipe=mlpipe_version(),
+        fingerprints=names,
+        archive=ctx.archive,
+        commit=ctx.commit,
+    )
 
 
 def recipe_of(stage: Stage, plan: Plan, code: Code) -> str:
@@ -143,18 +154,42 @@ def _result(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context) -> tuple
 
 def _to_json(result: Result) -> dict[str, Any]:
     many = ("outputs", "metrics", "findings", "curves", "artifacts")
-    body: dict[str, Any] = {name: [part.model_dump(mode="json") for part in getattr(result, name)] for name in many}
-    body |= {"verdict": result.verdict, "data": result.data, "params": result.params, "headline": result.headline}
+    body: dict[str, Any] = {
+        name: [part.model_dump(mode="json") for part in getattr(result, name)] for name in many
+    }
+    body |= {
+        "verdict": result.verdict,
+        "data": result.data,
+        "params": result.params,
+        "headline": result.headline,
+    }
     return dict(coerce(body))
 
 
 def _from_json(body: dict[str, Any]) -> Result:
-    kinds = {"outputs": Output, "metrics": MetricValue, "findings": Found, "curves": Output, "artifacts": Output}
+    kinds = {
+        "outputs": Output,
+        "metrics": MetricValue,
+        "findings": Found,
+        "curves": Output,
+        "artifacts": Output,
+    }
     parts = {name: tuple(kind.model_validate(p) for p in body[name]) for name, kind in kinds.items()}
-    return Result(**parts, verdict=body["verdict"], data=body["data"], params=body["params"], headline=body["headline"])
+    return Result(
+        **parts, verdict=body["verdict"], data=body["data"], params=body["params"], headline=body["headline"]
+    )
 
 
-def _record(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context, result: Result, recipe: str, reused: bool, cost: Cost) -> Record:
+def _record(
+    stage: Stage,
+    spec: PipelineSpec,
+    plan: Plan,
+    ctx: Context,
+    result: Result,
+    recipe: str,
+    reused: bool,
+    cost: Cost,
+) -> Record:
     run = ctx.run
     return Record(
         pipeline=spec.name,

@@ -52,12 +52,16 @@ def parts(spec: PipelineSpec, keys: Sequence[str], rows: pd.DataFrame) -> Parts:
     # A partition is judged whole: its rows may be predicted shortly before it begins (the lead).
     codes = assign(rows[TIME] + pd.Timedelta(spec.lead), split)
     bounds = {p: tuple(t.isoformat() for t in getattr(split, p)) for p in PARTS}
-    return Parts({p: codes == CODES[p] for p in PARTS}, {p: (b[0], b[1]) for p, b in bounds.items()}, split.test[0])
+    return Parts(
+        {p: codes == CODES[p] for p in PARTS}, {p: (b[0], b[1]) for p, b in bounds.items()}, split.test[0]
+    )
 
 
 def _step(spec: PipelineSpec, keys: Sequence[str]) -> timedelta:
     window = spec.partitions.window(keys[-1])
-    return {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}.get(spec.partitions.every, window.end - window.start)
+    return {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}.get(
+        spec.partitions.every, window.end - window.start
+    )
 
 
 def _round_up(value: timedelta, step: timedelta) -> timedelta:
@@ -73,7 +77,11 @@ def _whole(spec: PipelineSpec, rows: pd.DataFrame) -> Parts:
     else:
         order = np.array([_unit(spec.seed, r) for r in rows[ROW]])
         until = spec.partitions.window("all").start
-    masks = {"train": order <= 1 - 2 * SHARE, "valid": (order > 1 - 2 * SHARE) & (order <= 1 - SHARE), "test": order > 1 - SHARE}
+    masks = {
+        "train": order <= 1 - 2 * SHARE,
+        "valid": (order > 1 - 2 * SHARE) & (order <= 1 - SHARE),
+        "test": order > 1 - SHARE,
+    }
     return Parts(masks, {}, until)
 
 

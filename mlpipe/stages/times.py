@@ -20,24 +20,40 @@ def instants(values: pd.Series, zone: str, where: str) -> pd.Series:
     """
     if pd.api.types.is_bool_dtype(values) or (pd.api.types.is_numeric_dtype(values) and values.notna().any()):
         example = values.dropna().iloc[0]
-        raise DataError(f"event times are numbers ({example!r}), not times", where=where, fix="Convert them in a 'load' function: say whether they are seconds or dates.")
+        raise DataError(
+            f"event times are numbers ({example!r}), not times",
+            where=where,
+            fix="Convert them in a 'load' function: say whether they are seconds or dates.",
+        )
     if pd.api.types.is_numeric_dtype(values):
         return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
     parsed = values if pd.api.types.is_datetime64_any_dtype(values) else _parse(values, zone, where)
     if getattr(parsed.dtype, "tz", None) is None:
         first = [True] * len(parsed)
-        parsed = parsed.dt.tz_localize(ZoneInfo(zone), ambiguous=pd.array(first, dtype=bool).to_numpy(), nonexistent="shift_forward")
+        parsed = parsed.dt.tz_localize(
+            ZoneInfo(zone), ambiguous=pd.array(first, dtype=bool).to_numpy(), nonexistent="shift_forward"
+        )
     return parsed.dt.tz_convert("UTC").dt.as_unit("us")
 
 
 def _parse(values: pd.Series, zone: str, where: str) -> pd.Series:
     text = values.dropna().astype(str)
     zoned = text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True)
-    parsed = pd.to_datetime(values, errors="coerce", format="ISO8601", utc=bool(len(zoned)) and bool(zoned.any()))
+    parsed = pd.to_datetime(
+        values, errors="coerce", format="ISO8601", utc=bool(len(zoned)) and bool(zoned.any())
+    )
     bad = values[parsed.isna() & values.notna()]
     if len(bad):
         examples = ", ".join(repr(str(v)[:40]) for v in bad.iloc[:3])
-        raise DataError(f"{len(bad)} event times cannot be read, such as {examples}", where=where, fix="Write ISO times (2024-01-31T06:00), or convert them in a 'load' function.")
+        raise DataError(
+            f"{len(bad)} event times cannot be read, such as {examples}",
+            where=where,
+            fix="Write ISO times (2024-01-31T06:00), or convert them in a 'load' function.",
+        )
     if len(zoned) and zoned.any() and not zoned.all():
-        raise DataError("some event times have a zone and some have none", where=where, fix="Give all of them a zone, or none.")
+        raise DataError(
+            "some event times have a zone and some have none",
+            where=where,
+            fix="Give all of them a zone, or none.",
+        )
     return pd.Series(parsed, index=values.index)

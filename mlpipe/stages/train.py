@@ -35,7 +35,14 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         window = spec.partitions.before(key, spec.training_window)
         ctx.log(f"{spec.name}: collecting {len(window)} partitions to learn from for {key}")
         data = collect(spec, window, ctx)
-        yield Plan(key, partial(_work, spec, key, window, data, ctx), inputs=data.inputs, params=_params(spec, data), functions=functions, seeds={"seed": spec.seed})
+        yield Plan(
+            key,
+            partial(_work, spec, key, window, data, ctx),
+            inputs=data.inputs,
+            params=_params(spec, data),
+            functions=functions,
+            seeds={"seed": spec.seed},
+        )
 
 
 def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
@@ -63,7 +70,12 @@ def _deep(estimator: Any) -> dict[str, Any]:
 
 
 def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ctx: Context) -> Result:
-    base = {"window": [window[0], window[-1]] if window else [], "used": len(data.used), "left_out": data.left_out, "coverage": round(data.coverage, 6)}
+    base = {
+        "window": [window[0], window[-1]] if window else [],
+        "used": len(data.used),
+        "left_out": data.left_out,
+        "coverage": round(data.coverage, 6),
+    }
     findings = _left_out(data, window)
     refused = _too_little(spec, data)
     if refused:
@@ -82,7 +94,12 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
 
 
 def _refusal(why: str, base: dict[str, Any], findings: list[Found]) -> Result:
-    return Result(verdict="refused", findings=(Found(what=why), *findings), data={**base, "refused": why, HEAD_DATA: {"refused": why}}, headline=f"**No model**: {why}.")
+    return Result(
+        verdict="refused",
+        findings=(Found(what=why), *findings),
+        data={**base, "refused": why, HEAD_DATA: {"refused": why}},
+        headline=f"**No model**: {why}.",
+    )
 
 
 def _left_out(data: Dataset, window: Sequence[str]) -> list[Found]:
@@ -90,7 +107,11 @@ def _left_out(data: Dataset, window: Sequence[str]) -> list[Found]:
         return []
     shown = ", ".join(f"{k} ({why})" for k, why in list(data.left_out.items())[:5])
     more = f" and {len(data.left_out) - 5} more" if len(data.left_out) > 5 else ""
-    return [Found(what=f"{len(data.left_out)} of {len(window)} partitions are left out of training: {shown}{more}")]
+    return [
+        Found(
+            what=f"{len(data.left_out)} of {len(window)} partitions are left out of training: {shown}{more}"
+        )
+    ]
 
 
 def _too_little(spec: PipelineSpec, data: Dataset) -> str:
@@ -101,7 +122,9 @@ def _too_little(spec: PipelineSpec, data: Dataset) -> str:
     return ""
 
 
-def _too_few(spec: PipelineSpec, encoding: Encoding, y: np.ndarray, split: Parts, rows: dict[str, int]) -> str:
+def _too_few(
+    spec: PipelineSpec, encoding: Encoding, y: np.ndarray, split: Parts, rows: dict[str, int]
+) -> str:
     for name, count in rows.items():
         least = spec.min_rows if name == "train" else 1
         if count < least:
@@ -113,7 +136,17 @@ def _too_few(spec: PipelineSpec, encoding: Encoding, y: np.ndarray, split: Parts
     return ""
 
 
-def _fit(spec: PipelineSpec, key: str, data: Dataset, encoding: Encoding, split: Parts, y: np.ndarray, base: dict[str, Any], findings: list[Found], ctx: Context) -> Result:
+def _fit(
+    spec: PipelineSpec,
+    key: str,
+    data: Dataset,
+    encoding: Encoding,
+    split: Parts,
+    y: np.ndarray,
+    base: dict[str, Any],
+    findings: list[Found],
+    ctx: Context,
+) -> Result:
     masks = split.masks
     kinds = kinds_of(data.rows[masks["train"]], data.names)
     X = model_frame(data.rows, kinds)
@@ -121,28 +154,68 @@ def _fit(spec: PipelineSpec, key: str, data: Dataset, encoding: Encoding, split:
     train, valid = (Part(X[masks[p]].reset_index(drop=True), target[masks[p]]) for p in ("train", "valid"))
     ctx.log(f"{spec.name}: learning from {len(train.y):,} rows and {len(kinds)} features")
     estimator, curves = fitted(spec, train, valid, kinds, f"pipeline {spec.name}, partition {key}, model")
-    draft = Bundle(estimator, encoding.task, kinds, encoding.classes, encoding.classes[-1] if encoding.task == "binary" else None, None, train.X.head(EXAMPLES), {})
+    draft = Bundle(
+        estimator,
+        encoding.task,
+        kinds,
+        encoding.classes,
+        encoding.classes[-1] if encoding.task == "binary" else None,
+        None,
+        train.X.head(EXAMPLES),
+        {},
+    )
     scores = draft.predict(valid.X)
     threshold, extra = _thresholds(spec, encoding, train, valid, scores, key)
-    bundle = Bundle(draft.estimator, draft.task, draft.features, draft.classes, draft.positive, threshold, draft.input_example, extra)
+    bundle = Bundle(
+        draft.estimator,
+        draft.task,
+        draft.features,
+        draft.classes,
+        draft.positive,
+        threshold,
+        draft.input_example,
+        extra,
+    )
     grid = _score_grid(encoding, scores)
     outputs = [
         output("bundle", ctx.store.put_bundle(bundle, trusted=spec.model.trusted)),
         output("score_grid", ctx.store.put_bytes(grid.to_bytes(), "grid", ".json")),
-        output("score_profile", ctx.store.put_bytes(to_bytes(profile(score_frame(bundle, scores), grid)), "profile", ".bin")),
+        output(
+            "score_profile",
+            ctx.store.put_bytes(to_bytes(profile(score_frame(bundle, scores), grid)), "profile", ".bin"),
+        ),
     ]
     made = [output(name, ctx.store.put_json(points, "curve")) for name, points in curves.items()]
     chosen = split.chosen_until if spec.partitions.every != "none" else None
     end = spec.partitions.window(key).start if spec.partitions.every != "none" else None
-    details = {"task": encoding.task, "classes": encoding.classes, "threshold": threshold, "split": split.bounds, "chosen_until": chosen, "data_end": end}
+    details = {
+        "task": encoding.task,
+        "classes": encoding.classes,
+        "threshold": threshold,
+        "split": split.bounds,
+        "chosen_until": chosen,
+        "data_end": end,
+    }
     return _result(spec, base | details, outputs, made, findings, data, encoding)
 
 
-def _result(spec: PipelineSpec, details: dict[str, Any], outputs: list[Output], curves: list[Output], findings: list[Found], data: Dataset, encoding: Encoding) -> Result:
+def _result(
+    spec: PipelineSpec,
+    details: dict[str, Any],
+    outputs: list[Output],
+    curves: list[Output],
+    findings: list[Found],
+    data: Dataset,
+    encoding: Encoding,
+) -> Result:
     rows, threshold = details["rows"], details["threshold"]
     cut = "" if threshold is None else f", threshold {threshold:.4g}"
     head = {k: details[k] for k in ("task", "data_end", "chosen_until", "window")} | {"used": len(data.used)}
-    shown = f"{details['window'][0]} to {details['window'][1]}" if data.rows[DAY].nunique() > 1 else details["window"][0]
+    shown = (
+        f"{details['window'][0]} to {details['window'][1]}"
+        if data.rows[DAY].nunique() > 1
+        else details["window"][0]
+    )
     return Result(
         outputs=tuple(outputs),
         metrics=tuple(MetricValue(name=f"rows_{n}", value=float(v), split="model") for n, v in rows.items()),
@@ -154,10 +227,14 @@ def _result(spec: PipelineSpec, details: dict[str, Any], outputs: list[Output], 
     )
 
 
-def _thresholds(spec: PipelineSpec, encoding: Encoding, train: Part, valid: Part, scores: np.ndarray, key: str) -> tuple[float | None, dict[str, Any]]:
+def _thresholds(
+    spec: PipelineSpec, encoding: Encoding, train: Part, valid: Part, scores: np.ndarray, key: str
+) -> tuple[float | None, dict[str, Any]]:
     """The decision threshold by the declared rule on validation rows; likewise for the baselines, so that they compete on equal terms."""
     constant = np.asarray(constant_scores(encoding.task, train.y, 1, tuple(range(len(encoding.classes)))))[0]
-    extra: dict[str, Any] = {"constant": constant.tolist() if hasattr(constant, "tolist") else float(constant)}
+    extra: dict[str, Any] = {
+        "constant": constant.tolist() if hasattr(constant, "tolist") else float(constant)
+    }
     if encoding.task != "binary":
         return None, extra
     flat = np.full(len(valid.y), float(constant))
@@ -179,7 +256,11 @@ def rule_scores(spec: PipelineSpec, X: pd.DataFrame, key: str) -> np.ndarray:
     where = f"pipeline {spec.name}, partition {key}, baseline"
     values = np.asarray(call_any(spec.baseline, X.copy(), where=where), dtype="float64")
     if values.shape != (len(X),) or not np.isfinite(values).all():
-        raise DataError(f"the baseline must give one finite number a row ({len(X)} rows), got shape {values.shape}", where=where, fix="Return an array or Series of scores.")
+        raise DataError(
+            f"the baseline must give one finite number a row ({len(X)} rows), got shape {values.shape}",
+            where=where,
+            fix="Return an array or Series of scores.",
+        )
     return values
 
 

@@ -16,7 +16,11 @@ from mlpipe.stages.contract import Checked, check, repair
 from mlpipe.stages.frames import ROW
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
-MARKS = {"pass": "passes", "fail": "**fails**: left out downstream", "empty": "is **empty**: left out downstream"}
+MARKS = {
+    "pass": "passes",
+    "fail": "**fails**: left out downstream",
+    "empty": "is **empty**: left out downstream",
+}
 
 
 Seen = dict[tuple[str, str], tuple[Checked, list[Output]]]
@@ -27,14 +31,24 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     """A plan a partition: every source against its contract."""
     heads = ctx.need(f"{spec.name}/raw", keys, spec.name)
     params: dict[str, Any] = {
-        name: {"contract": s.contract.model_dump(mode="json", exclude={"repair"}, exclude_defaults=True), "keys": s.keys, "suite": _suite_text(spec, name)}
+        name: {
+            "contract": s.contract.model_dump(mode="json", exclude={"repair"}, exclude_defaults=True),
+            "keys": s.keys,
+            "suite": _suite_text(spec, name),
+        }
         for name, s in spec.sources.items()
     }
     repairs = tuple(s.contract.repair for s in spec.sources.values() if s.contract.repair is not None)
     seen: Seen = {}
     for key in keys:
         inputs = tuple(heads[key].read(name) for name in spec.sources)
-        yield Plan(key, partial(_work, spec, key, heads[key], ctx, seen), inputs=inputs, params={"sources": params}, functions=repairs)
+        yield Plan(
+            key,
+            partial(_work, spec, key, heads[key], ctx, seen),
+            inputs=inputs,
+            params={"sources": params},
+            functions=repairs,
+        )
 
 
 def _suite_text(spec: PipelineSpec, name: str) -> str:
@@ -53,13 +67,24 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> 
         checked, made = _source(spec, key, name, raw.outputs[name].id, ctx, seen)
         checks[name] = checked
         outputs += made
-        findings += [Found(what=f.what, where=", ".join(x for x in (f"source {name}", f.where) if x), fix=f.fix) for f in checked.findings]
+        findings += [
+            Found(what=f.what, where=", ".join(x for x in (f"source {name}", f.where) if x), fix=f.fix)
+            for f in checked.findings
+        ]
         kept = int(checked.kept.sum())
-        rows[name] = {"raw": len(checked.kept), "kept": kept, "quarantined": len(checked.kept) - kept - checked.repaired, "repaired": checked.repaired}
+        rows[name] = {
+            "raw": len(checked.kept),
+            "kept": kept,
+            "quarantined": len(checked.kept) - kept - checked.repaired,
+            "repaired": checked.repaired,
+        }
     verdict = _verdict(checks, rows[spec.primary])
     worst = {d: min(c.dimensions[d] for c in checks.values()) for d in DIMENSIONS}
     score = min(c.score for c in checks.values())
-    metrics = [MetricValue(name=n, value=v, better="higher", split="quality") for n, v in {"score": score, **worst}.items()]
+    metrics = [
+        MetricValue(name=n, value=v, better="higher", split="quality")
+        for n, v in {"score": score, **worst}.items()
+    ]
     quarantined = sum(r["quarantined"] for r in rows.values())
     metrics.append(MetricValue(name="quarantined", value=float(quarantined), better="lower", split="quality"))
     main = rows[spec.primary]
@@ -69,12 +94,18 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> 
         metrics=tuple(metrics),
         verdict=verdict,
         findings=tuple(findings),
-        data={"rows": rows, "rules": {n: c.to_dict()["rules"] for n, c in checks.items()}, HEAD_DATA: {"rows": rows, "score": round(score, 6)}},
+        data={
+            "rows": rows,
+            "rules": {n: c.to_dict()["rules"] for n, c in checks.items()},
+            HEAD_DATA: {"rows": rows, "score": round(score, 6)},
+        },
         headline=f"{kept}, {quarantined} quarantined; quality **{score:.3f}**: the partition {MARKS[verdict]}.",
     )
 
 
-def _source(spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, seen: Seen) -> tuple[Checked, list[Output]]:
+def _source(
+    spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, seen: Seen
+) -> tuple[Checked, list[Output]]:
     source = spec.sources[name]
     cut = source.event_time is not None and spec.partitions.every != "none"
     if not cut and (name, raw_id) in seen:
@@ -88,7 +119,9 @@ def _source(spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, 
         "base_dir": spec.base_dir,
     }
     checked = check(frame, name, source.contract, **settings)
-    made = [stored(ctx.store, f"{name}/kept", pd.DataFrame({ROW: np.flatnonzero(checked.kept).astype("int64")}))]
+    made = [
+        stored(ctx.store, f"{name}/kept", pd.DataFrame({ROW: np.flatnonzero(checked.kept).astype("int64")}))
+    ]
     if source.contract.repair is not None and not checked.kept.all():
         mended = repair(frame, checked, name, source.contract, **settings)
         checked = mended.checked

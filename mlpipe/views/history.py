@@ -12,10 +12,28 @@ def as_table(name: str, entries: Sequence[Entry], state: State) -> str:
     """The chain as a table, oldest first, and what is in production now."""
     if not entries:
         return f"{name}: nothing was decided yet. A training run registers the first version: mlpipe run {name} --from … --train-at …"
-    rows = [[str(e.number), f"{e.effective_at:%Y-%m-%d %H:%M}", e.kind, "" if e.version is None else f"{name}@{e.version}", e.actor, e.trigger or "", e.reason] for e in entries]
-    champion = f"{name}@{state.champion.number} is in production since {state.champion_since:%Y-%m-%d %H:%M} UTC." if state.champion and state.champion_since else "Nothing is in production."
+    rows = [
+        [
+            str(e.number),
+            f"{e.effective_at:%Y-%m-%d %H:%M}",
+            e.kind,
+            "" if e.version is None else f"{name}@{e.version}",
+            e.actor,
+            e.trigger or "",
+            e.reason,
+        ]
+        for e in entries
+    ]
+    champion = (
+        f"{name}@{state.champion.number} is in production since {state.champion_since:%Y-%m-%d %H:%M} UTC."
+        if state.champion and state.champion_since
+        else "Nothing is in production."
+    )
     paused = " Automatic promotion is paused since the rollback." if state.paused else ""
-    return table(["#", "effective (UTC)", "decision", "version", "by", "trigger", "reason"], rows) + f"\n{champion}{paused}"
+    return (
+        table(["#", "effective (UTC)", "decision", "version", "by", "trigger", "reason"], rows)
+        + f"\n{champion}{paused}"
+    )
 
 
 def as_json(entries: Sequence[Entry]) -> str:

@@ -24,7 +24,12 @@ class Bars:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.console = Console(file=sys.stderr)
-        columns = (TextColumn("  {task.description:<22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("  {task.description:<22}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         self.bars = Progress(*columns, console=self.console)
         self._tasks: dict[str, Any] = {}
         self._started = time.perf_counter()
@@ -42,7 +47,10 @@ class Bars:
         """A step has come further."""
         if not self.console.is_terminal:
             if step.done == step.total or step.done % max(step.total // 4, 1) == 0:
-                self.console.print(f"  {step.asset} {step.done}/{step.total} ({time.perf_counter() - self._started:.0f} s)", highlight=False)
+                self.console.print(
+                    f"  {step.asset} {step.done}/{step.total} ({time.perf_counter() - self._started:.0f} s)",
+                    highlight=False,
+                )
             return
         if step.asset not in self._tasks:
             self._tasks[step.asset] = self.bars.add_task(step.asset, total=step.total)

@@ -37,15 +37,32 @@ def summary(name: str, heads: Heads, evaluations: Sequence[Record], state: State
 def _made(name: str, heads: Heads) -> str:
     validated = heads.get("validated", {})
     rows = [(h.data or {}).get("rows", {}) for h in validated.values()]
-    counts = {what: sum(int(r[what]) for by in rows for r in by.values()) for what in ("raw", "kept", "quarantined", "repaired")}
+    counts = {
+        what: sum(int(r[what]) for by in rows for r in by.values())
+        for what in ("raw", "kept", "quarantined", "repaired")
+    }
     failed = [k for k, h in validated.items() if h.verdict != "pass"]
     lines = [
         ["partitions", f"{len(validated):,}, {min(validated)} to {max(validated)}" if validated else "none"],
-        ["rows", f"{counts['raw']:,} frozen, {counts['quarantined']:,} quarantined, {counts['repaired']:,} repaired"],
-        ["failed days", ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "") if failed else "none"],
-        ["features", f"{sum('features' in h.outputs for h in heads.get('features', {}).values()):,} partitions"],
+        [
+            "rows",
+            f"{counts['raw']:,} frozen, {counts['quarantined']:,} quarantined, {counts['repaired']:,} repaired",
+        ],
+        [
+            "failed days",
+            ", ".join(failed[:5]) + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
+            if failed
+            else "none",
+        ],
+        [
+            "features",
+            f"{sum('features' in h.outputs for h in heads.get('features', {}).values()):,} partitions",
+        ],
         ["labels", f"{sum(h.verdict == 'ripe' for h in heads.get('labels', {}).values()):,} partitions ripe"],
-        ["predictions", f"{sum('predictions' in h.outputs for h in heads.get('predictions', {}).values()):,} partitions"],
+        [
+            "predictions",
+            f"{sum('predictions' in h.outputs for h in heads.get('predictions', {}).values()):,} partitions",
+        ],
     ]
     return table([name, "what was made"], lines)
 
@@ -72,8 +89,14 @@ def _value(metric: MetricValue | None) -> str:
 def _decided(name: str, state: State) -> str:
     rows = []
     for version in state.versions.values():
-        rows.append([f"{name}@{version.number}", version.stage, f"{version.data_end:%Y-%m-%d}", version.reason])
-    return table(["version", "stage", "data until", "reason of the last decision"], rows) if rows else "No model was registered."
+        rows.append(
+            [f"{name}@{version.number}", version.stage, f"{version.data_end:%Y-%m-%d}", version.reason]
+        )
+    return (
+        table(["version", "stage", "data until", "reason of the last decision"], rows)
+        if rows
+        else "No model was registered."
+    )
 
 
 def _watched(monitor: Mapping[str, Head]) -> str:
@@ -87,7 +110,17 @@ def _watched(monitor: Mapping[str, Head]) -> str:
         data: Mapping[str, Any] = monitor[key].data or {}
         alarms = list(data.get("alarms", []))
         shown = ", ".join(alarms[:4]) + (f" and {len(alarms) - 4} more" if len(alarms) > 4 else "")
-        rows.append([key, f"@{data.get('version')}", _short(data.get("worst_psi")), str(data.get("worst", "")), _short(data.get("score_psi")), _short(data.get("rolling")), shown])
+        rows.append(
+            [
+                key,
+                f"@{data.get('version')}",
+                _short(data.get("worst_psi")),
+                str(data.get("worst", "")),
+                _short(data.get("score_psi")),
+                _short(data.get("rolling")),
+                shown,
+            ]
+        )
     primary = next((str((monitor[k].data or {}).get("primary")) for k in keys), "metric")
     return table(["until", "version", "worst PSI", "of", "score PSI", f"{primary} (window)", "alarms"], rows)
 
@@ -99,12 +132,27 @@ def _short(value: Any) -> str:
 def described(spec: PipelineSpec, store: str) -> str:
     """The one paragraph that matters about a pipeline that loads."""
     calendar = spec.partitions
-    when = "no partitions" if calendar.every == "none" else f"a partition every {calendar.every} from {calendar.start} in {calendar.timezone}"
+    when = (
+        "no partitions"
+        if calendar.every == "none"
+        else f"a partition every {calendar.every} from {calendar.start} in {calendar.timezone}"
+    )
     window = spec.training_window
     length = f"{window} partitions" if isinstance(window, int) else duration_text(window)
-    model = type(spec.model.estimator).__name__ if spec.model.estimator is not None else getattr(spec.model.fit, "__name__", "fit")
-    features = f"{len(spec.features.columns)} columns" if spec.features.columns else f"function {getattr(spec.features.function, '__name__', '')}"
-    gates = ", ".join(f"{g.kind}({', '.join(str(v) for v in g.params.values())})" for g in spec.gates) or "none declared"
+    model = (
+        type(spec.model.estimator).__name__
+        if spec.model.estimator is not None
+        else getattr(spec.model.fit, "__name__", "fit")
+    )
+    features = (
+        f"{len(spec.features.columns)} columns"
+        if spec.features.columns
+        else f"function {getattr(spec.features.function, '__name__', '')}"
+    )
+    gates = (
+        ", ".join(f"{g.kind}({', '.join(str(v) for v in g.params.values())})" for g in spec.gates)
+        or "none declared"
+    )
     off = "" if spec.automation == "on" else " Its schedule is off (automation: off)."
     return (
         f"{spec.name}: good. {len(spec.sources)} sources ({', '.join(spec.sources)}), {when}; features from {features}; {model} learns from {length}; "
@@ -116,7 +164,9 @@ def sizes(usage: Sequence[Usage]) -> str:
     """Objects and bytes by kind."""
     total = sum(u.bytes for u in usage)
     rows = [[u.kind, f"{u.count:,}", _bytes(u.bytes)] for u in usage]
-    return table(["kind", "files", "size"], [*rows, ["all", f"{sum(u.count for u in usage):,}", _bytes(total)]])
+    return table(
+        ["kind", "files", "size"], [*rows, ["all", f"{sum(u.count for u in usage):,}", _bytes(total)]]
+    )
 
 
 def _bytes(size: float) -> str:

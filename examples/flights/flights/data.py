@@ -27,7 +27,9 @@ def all_flights() -> pd.DataFrame:
     date = pd.to_datetime(table[["year", "month", "day"]])
     minutes = table["sched_dep_time"] // 100 * 60 + table["sched_dep_time"] % 100
     local = date + pd.to_timedelta(minutes, unit="m")
-    table["scheduled"] = local.dt.tz_localize(ZONE, ambiguous=True, nonexistent="shift_forward").dt.tz_convert("UTC")
+    table["scheduled"] = local.dt.tz_localize(
+        ZONE, ambiguous=True, nonexistent="shift_forward"
+    ).dt.tz_convert("UTC")
     return table.drop(columns=["year", "month", "day", "hour", "minute", "time_hour"])
 
 

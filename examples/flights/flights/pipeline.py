@@ -18,7 +18,9 @@ def late_rate(rows: pd.DataFrame, past: pd.DataFrame, by: str) -> pd.Series:
         return pd.Series(float("nan"), index=rows.index)
     known = past.sort_values("_known_at", kind="stable")
     sums = known.groupby(by)["label"].agg(["cumsum", "cumcount"])
-    known = pd.DataFrame({"_time": known["_known_at"], by: known[by], "rate": sums["cumsum"] / (sums["cumcount"] + 1)})
+    known = pd.DataFrame(
+        {"_time": known["_known_at"], by: known[by], "rate": sums["cumsum"] / (sums["cumcount"] + 1)}
+    )
     asked = rows[["_time", by]].reset_index().sort_values("_time", kind="stable")
     met = pd.merge_asof(asked, known, on="_time", by=by)
     return met.set_index("index")["rate"].reindex(rows.index)
@@ -40,7 +42,19 @@ def features(frames: dict[str, pd.DataFrame], history: dict[str, pd.DataFrame]) 
             "distance": rows["distance"],
             "plane_age": local.dt.year - rows["planes.year"],
             "seats": rows["planes.seats"],
-            **{name: rows[f"weather.{name}"] for name in ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib")},
+            **{
+                name: rows[f"weather.{name}"]
+                for name in (
+                    "temp",
+                    "dewp",
+                    "humid",
+                    "wind_speed",
+                    "wind_gust",
+                    "precip",
+                    "pressure",
+                    "visib",
+                )
+            },
             "late_rate_carrier": late_rate(rows, history["labels"], "carrier"),
             "late_rate_origin": late_rate(rows, history["labels"], "origin"),
         },
@@ -89,14 +103,28 @@ pipeline = ml.Pipeline(
             event_time="observed",
             keys=["origin", "observed"],
             join={"on": ["origin"], "tolerance": "6h"},
-            contract=ml.Contract(columns={"temp": ml.Column("number", min=-30, max=130), "visib": ml.Column("number", min=0, max=10)}),
+            contract=ml.Contract(
+                columns={
+                    "temp": ml.Column("number", min=-30, max=130),
+                    "visib": ml.Column("number", min=0, max=10),
+                }
+            ),
         ),
-        "planes": ml.CSV(str(data.folder() / "planes.csv"), keys=["tailnum"], join={"on": ["tailnum"]}, columns=["year", "seats"]),
+        "planes": ml.CSV(
+            str(data.folder() / "planes.csv"),
+            keys=["tailnum"],
+            join={"on": ["tailnum"]},
+            columns=["year", "seats"],
+        ),
     },
     lead="1h",
-    label=ml.Label(late, available_after="1d", outcomes=["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]),
+    label=ml.Label(
+        late, available_after="1d", outcomes=["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
+    ),
     features={"function": features, "look_back": "14d", "calendar": ["hour", "weekday", "arrival_hour"]},
-    model=HistGradientBoostingClassifier(max_iter=150, learning_rate=0.08, max_leaf_nodes=31, early_stopping=False),
+    model=HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.08, max_leaf_nodes=31, early_stopping=False
+    ),
     window="90d",
     split=ml.Split(valid="14d", test="14d", embargo="1d"),
     metrics=["roc_auc", "pr_auc", "f1", "precision", "recall", "log_loss", "brier"],

@@ -31,8 +31,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { \
 	  rm -rf $(VENV); echo "'$(PYTHON)' could not make an environment. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing $$(grep -c '^[a-z].*==' requirements.lock) packages into $(VENV); the first time this takes a minute or two …"
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off --use-pep517 --require-hashes -r requirements.lock
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off --no-deps --no-build-isolation -e .
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq --progress-bar off --use-pep517 --require-hashes -r requirements.lock
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -qq --progress-bar off --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 	@echo "Installed: $$($(BIN)/python -V), $$($(BIN)/python -c 'from importlib.metadata import version as v; print("dagster", v("dagster"), "and mlpipe", v("mlpipe"))')"
 

@@ -128,7 +128,9 @@ class Encoding:
         if self.task == "regression":
             return labels.astype("float64").to_numpy()
         index = {c: i for i, c in enumerate(self.classes)}
-        return labels.map(lambda v: index.get(plain(v), np.nan)).astype("float64").to_numpy()
+        codes, values = pd.factorize(labels, use_na_sentinel=True)
+        numbers = np.array([*(index.get(plain(v), np.nan) for v in values), np.nan], dtype="float64")
+        return numbers[codes]
 
 
 def plain(value: object) -> object:

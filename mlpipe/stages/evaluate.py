@@ -11,6 +11,7 @@ import pandas as pd
 from mlpipe.core.bootstrap import Interval, Paired, interval, paired
 from mlpipe.core.gates import Evidence, GateDecision, decide, passed
 from mlpipe.core.metrics import DEFAULTS, METRICS, Scored, evaluate
+from mlpipe.errors import DataError, did_you_mean
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.modeling import Gate
@@ -23,6 +24,10 @@ from mlpipe.stages.runner import Plan, Result, Stage, stored
 from mlpipe.stages.splits import parts
 from mlpipe.stages.train import rule_scores
 from mlpipe.stores.bundles import Bundle
+
+MOST_BLOCKS = 500
+LEVEL = 0.95
+"""Level of intervals and comparisons where a gate names none."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,16 @@ def _nothing(head: Head) -> Result:
     )
 
 
+@dataclass(frozen=True)
+class Rival:
+    """The champion on the rows that neither model was trained or chosen on, and ours on the same; or why there are none."""
+
+    judged: Judged | None = None
+    ours: Scored | None = None
+    blocks: np.ndarray | None = None
+    incomparable: str = ""
+
+
 def _work(
     spec: PipelineSpec,
     key: str,
@@ -105,27 +120,56 @@ def _work(
     known = np.isfinite(y)
     test, y = test[known].reset_index(drop=True), y[known]
     names = names_of(spec, bundle.task)
-    blocks = test[spec.blocks if spec.blocks is not None and spec.blocks in test else DAY].to_numpy()
+    blocks = _blocks(spec, key, test)
     ctx.log(
         f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks"
     )
     challenger = _judge(spec, "challenger", scored_by(bundle, test, y), names, blocks)
     baselines = _baselines(spec, key, bundle, test, y, names, blocks)
-    against = {b.name: _compare(spec, challenger.scored, b.scored, names, blocks) for b in baselines}
-    rival, versus, incomparable = _champion(spec, bundle, champion, test, y, names, blocks)
-    evidence = Evidence(
-        metrics=challenger.values,
-        intervals={n: (i.low, i.high) for n, i in challenger.intervals.items()},
-        baselines=against,
-        champion=versus,
-        champion_version=str(champion.number) if champion else None,
-        incomparable=incomparable,
-        ids=(head.record, head.outputs["bundle"].id),
-    )
-    decisions = [decide(g.kind, g.params, evidence) for g in gates_of(spec, bundle.task, champion is None)]
+    rival = _rival(spec, bundle, champion, test, y, names, blocks)
+    decisions = []
+    for gate in gates_of(spec, bundle.task, champion is None):
+        level = float(gate.params.get("level", LEVEL))
+        against = {
+            b.name: _compare(spec, challenger.scored, b.scored, names, blocks, level) for b in baselines
+        }
+        evidence = Evidence(
+            metrics=challenger.values,
+            intervals={n: (i.low, i.high) for n, i in challenger.intervals.items()},
+            baselines=against,
+            champion=_versus(spec, rival, names, level),
+            champion_version=str(champion.number) if champion else None,
+            incomparable=rival.incomparable,
+            ids=(head.record, head.outputs["bundle"].id),
+        )
+        decisions.append(decide(gate.kind, gate.params, evidence))
     table = test[[DAY, ROW]].assign(**{TIME: test[TIME], "y": y, **_score_columns(challenger.scored)})
-    judged = [challenger, *baselines, *([rival] if rival else [])]
-    return _result(spec, judged, decisions, table, head, champion, incomparable, names, against, ctx)
+    judged = [challenger, *baselines, *([rival.judged] if rival.judged else [])]
+    return _result(spec, judged, decisions, table, head, champion, rival.incomparable, ctx)
+
+
+def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
+    """What is resampled together: the declared column, else the partition; without partitions rows, in at most 500 groups.
+
+    Raises
+    ------
+    DataError
+        When the declared column is no key or feature.
+    """
+    if spec.blocks is not None and spec.blocks not in test:
+        known = [str(c) for c in test.columns if not str(c).startswith("_")]
+        where = f"pipeline {spec.name}, partition {key}, blocks"
+        raise DataError(
+            f"there is no column {spec.blocks!r} among keys and features",
+            where=where,
+            fix=did_you_mean(spec.blocks, known),
+        )
+    if spec.blocks is not None:
+        return test[spec.blocks].astype("str").to_numpy()
+    if spec.partitions.every == "none":
+        # Rows are independent here: many groups of them vary as the rows do, and cost less than one block a row.
+        return np.arange(len(test)) % MOST_BLOCKS
+    return test[DAY].to_numpy()
 
 
 def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
@@ -156,9 +200,15 @@ def _judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], 
 
 
 def _compare(
-    spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray
+    spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray, level: float
 ) -> dict[str, Paired]:
-    return {n: paired(a, b, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
+    return {n: paired(a, b, n, blocks, resamples=spec.bootstrap, level=level, seed=spec.seed) for n in names}
+
+
+def _versus(spec: PipelineSpec, rival: Rival, names: Sequence[str], level: float) -> dict[str, Paired] | None:
+    if rival.judged is None or rival.ours is None or rival.blocks is None:
+        return None
+    return _compare(spec, rival.ours, rival.judged.scored, names, rival.blocks, level)
 
 
 def _baselines(
@@ -190,7 +240,7 @@ def _baselines(
     return out
 
 
-def _champion(
+def _rival(
     spec: PipelineSpec,
     bundle: Bundle,
     champion: Champion | None,
@@ -198,31 +248,24 @@ def _champion(
     y: np.ndarray,
     names: Sequence[str],
     blocks: np.ndarray,
-) -> tuple[Judged | None, dict[str, Paired] | None, str]:
-    """The champion on the rows that neither model was trained or chosen on; the reason when there are none."""
+) -> Rival:
     if champion is None:
-        return None, None, ""
+        return Rival()
     if champion.bundle.task != bundle.task or champion.bundle.classes != bundle.classes:
-        return None, None, f"version {champion.number} predicts something else"
+        return Rival(incomparable=f"version {champion.number} predicts something else")
     missing = [n for n in champion.bundle.feature_names if n not in test]
     if missing:
-        return (
-            None,
-            None,
-            f"version {champion.number} needs the feature {missing[0]!r}, which is no longer made",
-        )
+        why = f"version {champion.number} needs the feature {missing[0]!r}, which is no longer made"
+        return Rival(incomparable=why)
     later = (test[TIME] + pd.Timedelta(spec.lead) >= pd.Timestamp(champion.data_end)).to_numpy()
     if not later.any():
-        return (
-            None,
-            None,
-            f"no row is later than what version {champion.number} was trained and judged on (until {champion.data_end:%Y-%m-%d})",
-        )
+        until = f"{champion.data_end:%Y-%m-%d}"
+        why = f"no row is later than what version {champion.number} was trained and judged on (until {until})"
+        return Rival(incomparable=why)
     rows = test[later].reset_index(drop=True)
     theirs = scored_by(champion.bundle, rows, y[later])
-    ours = scored_by(bundle, rows, y[later])
-    rival = _judge(spec, "champion", theirs, names, blocks[later])
-    return rival, _compare(spec, ours, theirs, names, blocks[later]), ""
+    judged = _judge(spec, "champion", theirs, names, blocks[later])
+    return Rival(judged, scored_by(bundle, rows, y[later]), blocks[later])
 
 
 def _score_columns(scored: Scored) -> dict[str, np.ndarray]:
@@ -256,25 +299,20 @@ def _result(
     head: Head,
     champion: Champion | None,
     incomparable: str,
-    names: Sequence[str],
-    against: dict[str, dict[str, Paired]],
     ctx: Context,
 ) -> Result:
-    splits = {"challenger": "test"}
-    metrics = [v for j in judged for v in _values(j, splits.get(j.name, j.name))]
+    metrics = [v for j in judged for v in _values(j, "test" if j.name == "challenger" else j.name)]
     good = passed(decisions)
-    verdict = (
-        "pass"
-        if good
-        else "not_comparable"
-        if all(d.verdict in ("pass", "not_comparable") for d in decisions)
-        else "fail"
-    )
-    failed = [d.sentence for d in decisions if d.verdict != "pass"]
-    primary = names[0]
-    mine, base = judged[0].values[primary], judged[1].values[primary]
-    bounds = judged[0].intervals[primary]
-    bundle_id = head.outputs["bundle"].id
+    undecided = all(d.verdict in ("pass", "not_comparable") for d in decisions)
+    verdict = "pass" if good else "not_comparable" if undecided else "fail"
+    primary, bundle_id = next(iter(judged[0].values)), head.outputs["bundle"].id
+    base = {j.name: j.values[primary] for j in judged[1:]}
+    small = {
+        "bundle": bundle_id,
+        "gates_passed": good,
+        "primary": primary,
+        "data_end": (head.data or {}).get("data_end"),
+    }
     data = {
         "primary": primary,
         "rows": len(table),
@@ -283,22 +321,18 @@ def _result(
         "gates": [d.to_dict() for d in decisions],
         "champion": champion.number if champion else None,
         "incomparable": incomparable,
-        "lift": {n: {m: p.difference for m, p in pairs.items()} for n, pairs in against.items()},
-        HEAD_DATA: {
-            "bundle": bundle_id,
-            "gates_passed": good,
-            "primary": primary,
-            **{k: (head.data or {}).get(k) for k in ("data_end",)},
-        },
+        "lift": {n: METRICS[primary].sign * (judged[0].values[primary] - v) for n, v in base.items()},
+        HEAD_DATA: small,
     }
-    champions = next((f", champion {j.values[primary]:.4g}" for j in judged if j.name == "champion"), "")
+    bounds, others = judged[0].intervals[primary], ", ".join(f"{n} {v:.4g}" for n, v in base.items())
+    shown = f"{primary} **{judged[0].values[primary]:.4g}** [{bounds.low:.4g}, {bounds.high:.4g}] ({others})"
     return Result(
         outputs=(stored(ctx.store, "scored", table),),
         metrics=tuple(metrics),
         verdict=verdict,
-        findings=tuple(Found(what=s) for s in failed),
+        findings=tuple(Found(what=d.sentence) for d in decisions if d.verdict != "pass"),
         data=data,
-        headline=f"{primary} **{mine:.4g}** [{bounds.low:.4g}, {bounds.high:.4g}] (constant {base:.4g}{champions}) on {len(table):,} rows; gates: **{verdict.replace('_', ' ')}**.",
+        headline=f"{shown} on {len(table):,} rows; gates: **{verdict.replace('_', ' ')}**.",
     )
 
 

@@ -93,7 +93,7 @@ def put_profile(
     made = output(
         "profile", ctx.store.put_bytes(to_bytes(profile(frame[list(names)], grid)), "profile", ".bin")
     )
-    ctx.store.remember(_recipe(features_id, grid_id), {"id": made.id})
+    ctx.store.note(_recipe(features_id, grid_id), {"id": made.id})
     return made
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlpipe.core.drift import ColumnDrift, alarms, compare
 from mlpipe.core.grid import Grid
-from mlpipe.core.metrics import METRICS, Scored, evaluate
+from mlpipe.core.metrics import METRICS
 from mlpipe.core.profile import merge, profile
 from mlpipe.core.profile_codec import from_bytes
 from mlpipe.records.codec import HEAD_DATA, Head
@@ -18,11 +18,11 @@ from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
-from mlpipe.stages.dataset import LABEL, Encoding, met
 from mlpipe.stages.evaluate import names_of
 from mlpipe.stages.frames import stacked
-from mlpipe.stages.grids import grid_of, profile_of
-from mlpipe.stages.references import Reference, reference_of
+from mlpipe.stages.grids import grid_of
+from mlpipe.stages.outcomes import Outcomes
+from mlpipe.stages.references import Profiles, Reference
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
 SCORE = "score"
@@ -38,8 +38,8 @@ class Watch:
     labels: dict[str, Head]
     champion: Champion
     anchor: Champion
-    grid_id: str
-    grid: Grid
+    profiles: Profiles
+    outcomes: Outcomes
 
     def inputs(self) -> tuple[Input, ...]:
         """Everything that is read."""
@@ -63,10 +63,14 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     """A plan a partition. Before there is a champion, the record says so."""
     ctx.need(f"{spec.name}/features", keys, spec.name)
     state = state_of(ctx)
-    champion, anchor = opened(spec, state.champion, ctx), opened(spec, state.anchor, ctx)
+    champion = opened(spec, state.champion, ctx)
+    same = champion is not None and state.anchor is not None and state.anchor.number == champion.number
+    anchor = champion if same else opened(spec, state.anchor, ctx)
+    outcomes = Outcomes(spec, ctx)
     found = grid_of(spec, ctx, force=True) if champion is not None else None
+    profiles = Profiles(spec, ctx, *found) if found is not None else None
     for key in keys:
-        watch = _watch(spec, key, champion, anchor, found, ctx)
+        watch = _watch(spec, key, champion, anchor, profiles, outcomes, ctx)
         if watch is None:
             verdict = "no_champion" if champion is None else "no_data"
             yield Plan(key, partial(_nothing, verdict), reusable=False)
@@ -78,7 +82,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "version": watch.champion.number,
             "anchor": watch.anchor.number,
             "metrics": spec.metrics,
-            "grid": watch.grid_id,
+            "grid": watch.profiles.grid_id,
             "window": watch.keys,
             "as_of": ctx.run.as_of if unripe else None,
         }
@@ -102,10 +106,11 @@ def _watch(
     key: str,
     champion: Champion | None,
     anchor: Champion | None,
-    found: tuple[str, Grid] | None,
+    profiles: Profiles | None,
+    outcomes: Outcomes,
     ctx: Context,
 ) -> Watch | None:
-    if champion is None or anchor is None or found is None:
+    if champion is None or anchor is None or profiles is None:
         return None
     keys = (
         (*spec.partitions.before(key, spec.monitor.window - 1), key)
@@ -115,30 +120,26 @@ def _watch(
     heads = {n: ctx.heads.find(f"{spec.name}/{n}", keys) for n in ("features", "predictions", "labels")}
     good = {n: {k: h for k, h in hs.items() if n in h.outputs} for n, hs in heads.items()}
     return (
-        Watch(keys, good["features"], good["predictions"], good["labels"], champion, anchor, *found)
+        Watch(
+            keys, good["features"], good["predictions"], good["labels"], champion, anchor, profiles, outcomes
+        )
         if good["features"]
         else None
     )
 
 
 def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
-    names = watch.champion.bundle.feature_names
-    current = merge(
-        [
-            profile_of(ctx, h.outputs["features"].id, (h.data or {})["features"], watch.grid_id, watch.grid)
-            for h in watch.features.values()
-        ]
-    )
-    reference = reference_of(spec, watch.champion, watch.grid_id, watch.grid, ctx)
+    names, grid = watch.champion.bundle.feature_names, watch.profiles.grid
+    heads = watch.features.values()
+    current = merge([watch.profiles.of(h.outputs["features"].id, (h.data or {})["features"]) for h in heads])
+    reference = watch.profiles.reference(watch.champion)
     watched = _watched(spec, names, reference)
-    columns = [n for n in names if n in watch.grid.columns]
-    drifts = compare(watch.grid, reference.profile, current, columns)
+    columns = [n for n in names if n in grid.columns]
+    drifts = compare(grid, reference.profile, current, columns)
     raised = alarms({n: drifts[n] for n in watched if n in drifts}, reference.thresholds)
-    fixed = compare(
-        watch.grid, reference_of(spec, watch.anchor, watch.grid_id, watch.grid, ctx).profile, current, columns
-    )
+    fixed = compare(grid, watch.profiles.reference(watch.anchor).profile, current, columns)
     score, score_fixed = _score_drift(watch, watch.champion, ctx), _score_drift(watch, watch.anchor, ctx)
-    realised, rolling, days = _realised(spec, key, watch, ctx)
+    realised, rolling, days = watch.outcomes.metrics(key, watch.champion, watch.predictions, watch.labels)
     table = _table(drifts, fixed, reference, watched, raised)
     metrics = _metrics(spec, watch, drifts, fixed, watched, raised, score, score_fixed, realised, rolling)
     verdict = "drift" if raised else "stable"
@@ -218,35 +219,6 @@ def _score_drift(watch: Watch, version: Champion, ctx: Context) -> float:
     ]
     current = profile(stacked(frames), grid)
     return compare(grid, reference, current, [SCORE])[SCORE].psi
-
-
-def _realised(
-    spec: PipelineSpec, key: str, watch: Watch, ctx: Context
-) -> tuple[dict[str, float], dict[str, float], int]:
-    """Metrics of predictions against ripe labels: of this partition, and over the window; and how many partitions gave rows."""
-    frames: dict[str, pd.DataFrame] = {}
-    for day, head in watch.predictions.items():
-        labels = watch.labels.get(day)
-        if labels is None or labels.verdict != "ripe":
-            continue
-        rows = met(spec, head, "predictions", labels, ctx)
-        if rows is not None and len(rows):
-            frames[day] = rows
-    if not frames:
-        return {}, {}, 0
-    one = _metrics_of(spec, watch, frames[key]) if key in frames else {}
-    return one, _metrics_of(spec, watch, stacked(list(frames.values()))), len(frames)
-
-
-def _metrics_of(spec: PipelineSpec, watch: Watch, rows: pd.DataFrame) -> dict[str, float]:
-    bundle = watch.champion.bundle
-    y = Encoding(bundle.task, bundle.classes).encode(rows[LABEL])
-    known = np.isfinite(y)
-    columns = [c for c in rows.columns if c.startswith("score_")] if bundle.task == "multiclass" else []
-    scores = rows[columns].to_numpy() if columns else rows[SCORE].to_numpy()
-    return evaluate(
-        Scored(y[known], scores[known], bundle.threshold, bundle.classes), list(names_of(spec, bundle.task))
-    )
 
 
 def _worst(drifts: dict[str, ColumnDrift], names: Sequence[str]) -> float:

@@ -1,5 +1,6 @@
-"""What live days are compared with: the profile of the partitions that a version learned from, and thresholds learned from its quiet days."""
+"""What live partitions are compared with: the profile of those that a version learned from, and thresholds of its quiet times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlpipe.core.drift import calibrate, default_excluded
@@ -15,32 +16,50 @@ from mlpipe.stages.grids import profile_of
 
 @dataclass(frozen=True)
 class Reference:
-    """Profile of a version's training partitions, the PSI above which a column raises an alarm, and columns that never do, with the reason."""
+    """Profile of a version's training partitions; the PSI above which a column raises an alarm; columns that never do, and why."""
 
     profile: Profile
     thresholds: dict[str, float]
     excluded: dict[str, str]
 
 
-def reference_of(spec: PipelineSpec, champion: Champion, grid_id: str, grid: Grid, ctx: Context) -> Reference:
-    """Reference of a version, by the provenance of its model. Made once for a bundle, grid and window."""
-    tables = [i.id for i in champion.model.inputs if i.name == "features"]
-    settings = {"calendar": spec.features.calendar, "window": spec.monitor.window}
-    recipe = "recipe-" + digest({"reference": tables, "grid": grid_id, **settings})
-    done = ctx.store.recall(recipe)
-    if done is None or not ctx.store.exists(str(done["profile"])):
-        names = champion.bundle.feature_names
-        days = [profile_of(ctx, table, names, grid_id, grid) for table in tables]
-        whole = merge(days)
-        thresholds = calibrate(grid, whole, days, spec.monitor.window)
-        excluded = {
-            **default_excluded(grid, whole),
-            **dict.fromkeys(spec.features.calendar, "only tells the date"),
-        }
-        put = ctx.store.put_bytes(to_bytes(whole), "profile", ".bin")
-        done = ctx.store.remember(recipe, {"profile": put.id, "thresholds": thresholds, "excluded": excluded})
-    return Reference(
-        from_bytes(ctx.store.get_bytes(str(done["profile"]))),
-        dict(done["thresholds"]),
-        dict(done["excluded"]),
-    )
+class Profiles:
+    """Profiles on one grid, each read once: a trailing window shares all but one partition with that of the day before."""
+
+    def __init__(self, spec: PipelineSpec, ctx: Context, grid_id: str, grid: Grid) -> None:
+        self._spec, self._ctx = spec, ctx
+        self.grid_id, self.grid = grid_id, grid
+        self._profiles: dict[str, Profile] = {}
+        self._references: dict[str, Reference] = {}
+
+    def of(self, features_id: str, names: Sequence[str]) -> Profile:
+        """Profile of a features table."""
+        if features_id not in self._profiles:
+            self._profiles[features_id] = profile_of(self._ctx, features_id, names, self.grid_id, self.grid)
+        return self._profiles[features_id]
+
+    def reference(self, champion: Champion) -> Reference:
+        """Reference of a version, by the provenance of its model."""
+        bundle = champion.version.bundle
+        if bundle not in self._references:
+            self._references[bundle] = self._reference(champion)
+        return self._references[bundle]
+
+    def _reference(self, champion: Champion) -> Reference:
+        """Made once for a bundle, grid and window; found again by its recipe."""
+        store, monitor = self._ctx.store, self._spec.monitor
+        tables = [i.id for i in champion.model.inputs if i.name == "features"]
+        settings = {"calendar": self._spec.features.calendar, "window": monitor.window}
+        recipe = "recipe-" + digest({"reference": tables, "grid": self.grid_id, **settings})
+        done = store.recall(recipe)
+        if done is None or not store.exists(str(done["profile"])):
+            days = [self.of(table, champion.bundle.feature_names) for table in tables]
+            whole = merge(days)
+            thresholds = calibrate(self.grid, whole, days, monitor.window)
+            calendar = dict.fromkeys(self._spec.features.calendar, "only tells the date")
+            excluded = {**default_excluded(self.grid, whole), **calendar}
+            put = store.put_bytes(to_bytes(whole), "profile", ".bin")
+            done = {"profile": put.id, "thresholds": thresholds, "excluded": excluded}
+            store.note(recipe, done)
+        profile = from_bytes(store.get_bytes(str(done["profile"])))
+        return Reference(profile, dict(done["thresholds"]), dict(done["excluded"]))

@@ -167,16 +167,17 @@ def _to_json(result: Result) -> dict[str, Any]:
 
 
 def _from_json(body: dict[str, Any]) -> Result:
-    kinds = {
-        "outputs": Output,
-        "metrics": MetricValue,
-        "findings": Found,
-        "curves": Output,
-        "artifacts": Output,
-    }
-    parts = {name: tuple(kind.model_validate(p) for p in body[name]) for name, kind in kinds.items()}
+    made = {n: tuple(Output.model_validate(p) for p in body[n]) for n in ("outputs", "curves", "artifacts")}
     return Result(
-        **parts, verdict=body["verdict"], data=body["data"], params=body["params"], headline=body["headline"]
+        outputs=made["outputs"],
+        metrics=tuple(MetricValue.model_validate(p) for p in body["metrics"]),
+        verdict=body["verdict"],
+        findings=tuple(Found.model_validate(p) for p in body["findings"]),
+        data=body["data"],
+        params=body["params"],
+        curves=made["curves"],
+        artifacts=made["artifacts"],
+        headline=body["headline"],
     )
 
 

@@ -88,7 +88,7 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> 
     quarantined = sum(r["quarantined"] for r in rows.values())
     metrics.append(MetricValue(name="quarantined", value=float(quarantined), better="lower", split="quality"))
     main = rows[spec.primary]
-    kept = f"**{main['kept'] + main['repaired']:,}** of {main['raw']:,} {spec.primary} rows kept"
+    share = f"**{main['kept'] + main['repaired']:,}** of {main['raw']:,} {spec.primary} rows kept"
     return Result(
         outputs=tuple(sorted(outputs, key=lambda o: o.name != f"{spec.primary}/kept")),
         metrics=tuple(metrics),
@@ -99,7 +99,7 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> 
             "rules": {n: c.to_dict()["rules"] for n, c in checks.items()},
             HEAD_DATA: {"rows": rows, "score": round(score, 6)},
         },
-        headline=f"{kept}, {quarantined} quarantined; quality **{score:.3f}**: the partition {MARKS[verdict]}.",
+        headline=f"{share}, {quarantined} quarantined; quality **{score:.3f}**: the partition {MARKS[verdict]}.",
     )
 
 

@@ -255,6 +255,13 @@ class Store:
         """Note what a recipe gave, unless somebody did before; returns what is noted."""
         return self._first_wins(f"recipes/{_shard(recipe_id)}/{recipe_id}.json", value)
 
+    def note(self, recipe_id: str, value: dict[str, Any]) -> None:
+        """As `remember`, for callers who need no answer: within `writing_behind` it is written behind what it names."""
+        if self._behind is None:
+            self.remember(recipe_id, value)
+        else:
+            self._behind.then(partial(self.remember, recipe_id, value))
+
     def recall(self, recipe_id: str) -> dict[str, Any] | None:
         """What a recipe gave, or None when it was never followed to the end."""
         return self._noted(f"recipes/{_shard(recipe_id)}/{recipe_id}.json")

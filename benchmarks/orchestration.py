@@ -1,0 +1,284 @@
+"""What Dagster costs: a range of days from raw to features as one Dagster run, against the same stages in a plain loop.
+
+Three arms, each a fresh process, taken in turn so that a busy machine weighs on all alike:
+
+* ``dagster``: the job of the flights example over the whole range, on the instance that ``dagster.yaml`` describes;
+* ``loop``: the same stage functions in a loop, heads in a dictionary, no Dagster;
+* ``trivial``: a Dagster run over assets of the same shape that do nothing.
+
+Imports, the loading of the tables and one day for warming up lie before the clock. The last line is JSON.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ("raw", "validated", "features")
+FIRST = date(2013, 1, 1)
+WARM = "2013-12-01"
+LIMITS = {"over_trivial": 1.3, "ratio_range": 1.6}
+Run = Callable[[Sequence[str], Path], None]
+"""Does the work of an arm for some partitions, with its files in a folder."""
+
+
+def main() -> None:
+    """Run the arms in turn and say what came out, or be one arm."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--days", type=int, default=30, help="length of the range (default: 30)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of the three arms (default: 5)")
+    parser.add_argument(
+        "--config", type=Path, default=ROOT / "dagster.yaml", help="the instance (default: the shipped one)"
+    )
+    parser.add_argument("--arm", choices=sorted(ARMS), help="be this arm and print its time")
+    parser.add_argument("--events", action="store_true", help="with --arm: also say where the time goes")
+    options = parser.parse_args()
+    if options.arm:
+        print(json.dumps(one(options.arm, options.days, options.config, options.events)))
+        return
+    rounds = []
+    for number in range(options.repeats):
+        rounds.append({arm: spawn(arm, options)["wall"] for arm in ("dagster", "loop", "trivial")})
+        shown = ", ".join(f"{arm} {wall:.2f} s" for arm, wall in rounds[-1].items())
+        print(f"round {number + 1} of {options.repeats}: {shown}", flush=True)
+    report(rounds, options.days)
+    for arm in ("dagster", "trivial"):
+        where(arm, spawn(arm, options, "--events"))
+    print(json.dumps(summary(rounds, options.days)))
+
+
+def spawn(arm: str, options: argparse.Namespace, *more: str) -> dict[str, Any]:
+    """Run one arm in a process of its own."""
+    command = [sys.executable, __file__, "--arm", arm, "--days", str(options.days), "--config"]
+    done = subprocess.run(
+        [*command, str(options.config), *more],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"the arm {arm!r} failed:\n{done.stderr[-4000:]}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def one(arm: str, days: int, config: Path, events: bool) -> dict[str, Any]:
+    """Warm up, then measure the range."""
+    keys = [str(FIRST + timedelta(days=n)) for n in range(days)]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        shutil.copy(config, home / "dagster.yaml")
+        os.environ["DAGSTER_HOME"] = folder
+        run, seen = ARMS[arm](home, events)
+        run([WARM], home / "warm")
+        seen.clear()
+        wall, cpu = time.perf_counter(), time.process_time()
+        run(keys, home / "store")
+        return {
+            "wall": time.perf_counter() - wall,
+            "cpu": time.process_time() - cpu,
+            "partitions": len(ASSETS) * days,
+            "events": {kind: [len(taken), sum(taken)] for kind, taken in seen.items()},
+        }
+
+
+def dagster_arm(home: Path, events: bool) -> tuple[Run, dict[str, list[float]]]:
+    """The job of the example, with the assets of the benchmark selected."""
+    import dagster as dg
+
+    load_example()
+    from flights.definitions import defs
+
+    assets = [dg.AssetKey(["flights", name]) for name in ASSETS]
+    return dagster_run(defs.resolve_job_def("flights_ingest"), assets, events)
+
+
+def dagster_run(job: Any, assets: Sequence[Any] | None, events: bool) -> tuple[Run, dict[str, list[float]]]:
+    """A job over a range, on the instance of this process."""
+    import dagster as dg
+
+    instance = dg.DagsterInstance.get()
+    seen = listen(instance) if events else defaultdict(list)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+    def run(keys: Sequence[str], store: Path) -> None:
+        os.environ["MLPIPE_STORE"] = str(store)
+        tags = {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+        result = job.execute_in_process(
+            instance=instance, tags=tags, asset_selection=assets, run_config=quiet, raise_on_error=True
+        )
+        assert result.success
+
+    return run, seen
+
+
+def listen(instance: Any) -> dict[str, list[float]]:
+    """Note how long the instance takes to write each event, by the event's type."""
+    seen: dict[str, list[float]] = defaultdict(list)
+    write = instance.handle_new_event
+
+    def timed(event: Any, **more: Any) -> None:
+        start = time.perf_counter()
+        write(event, **more)
+        kind = event.dagster_event_type.value if event.is_dagster_event else "log line"
+        seen[kind].append(time.perf_counter() - start)
+
+    instance.handle_new_event = timed
+    return seen
+
+
+def loop_arm(home: Path, events: bool) -> tuple[Run, dict[str, list[float]]]:
+    """The stage functions alone."""
+    load_example()
+    from flights.pipeline import pipeline
+    from mlpipe.ledger.chain import Ledger
+    from mlpipe.stages import context, feature, ingest, validate
+    from mlpipe.stages.runner import run_stage
+    from mlpipe.stores.store import Store
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    def run(keys: Sequence[str], folder: Path) -> None:
+        store, spec = Store.open(str(folder)), pipeline.spec
+        ctx = context.Context(
+            store=store,
+            ledger=Ledger(store.backend, spec.name),
+            heads=context.MemoryHeads(),
+            run=context.Run("loop", now()),
+            now=now,
+        )
+        for stage in (ingest.STAGE, validate.STAGE, feature.STAGE):
+            assert sum(1 for _ in run_stage(stage, spec, keys, ctx)) == len(keys)
+
+    return run, {}
+
+
+def load_example() -> None:
+    """The example's code and tables, and what its stages import only when they work."""
+    sys.path.insert(0, str(ROOT / "examples" / "flights"))
+    import great_expectations  # noqa: F401  (three seconds that belong before the clock)
+
+    from flights import data
+
+    data.all_flights()
+    data.all_weather()
+
+
+def trivial_arm(home: Path, events: bool) -> tuple[Run, dict[str, list[float]]]:
+    """Assets with the partitions, dependencies, check and results of the real ones, which do nothing."""
+    import warnings
+
+    import dagster as dg
+
+    days = dg.DailyPartitionsDefinition("2013-01-01", end_date="2014-01-01", timezone="America/New_York")
+
+    def make(name: str, parent: str | None) -> Any:
+        checked = name == "validated"
+
+        @dg.asset(
+            key=["trivial", name],
+            deps=[dg.AssetDep(["trivial", parent], partition_mapping=dg.IdentityPartitionMapping())]
+            if parent
+            else None,
+            partitions_def=days,
+            code_version="1",
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            check_specs=[dg.AssetCheckSpec("contract", asset=["trivial", name], partitions_def=days)]
+            if checked
+            else None,
+        )
+        def nothing(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            key = context.asset_key
+            for day in context.partition_keys:
+                context.add_asset_metadata({"rows": 1}, asset_key=key, partition_key=day)
+                if checked:
+                    yield dg.AssetCheckEvaluation(
+                        asset_key=key, check_name="contract", passed=True, metadata={}, partition=day
+                    )
+            verdict = [dg.AssetCheckResult(passed=True, check_name="contract")] if checked else None
+            yield dg.MaterializeResult(data_version=dg.DataVersion("1"), check_results=verdict)
+
+        return nothing
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        assets = [make(name, parent) for name, parent in zip(ASSETS, (None, *ASSETS), strict=False)]
+        defs = dg.Definitions(
+            assets=assets,
+            jobs=[dg.define_asset_job("trivial", executor_def=dg.in_process_executor)],
+        )
+    return dagster_run(defs.resolve_job_def("trivial"), None, events)
+
+
+ARMS: dict[str, Callable[[Path, bool], tuple[Run, dict[str, list[float]]]]] = {
+    "dagster": dagster_arm,
+    "loop": loop_arm,
+    "trivial": trivial_arm,
+}
+
+
+def pairs(rounds: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    """The two ratios of each round, whose arms ran one after the other."""
+    return {
+        "over_trivial": [(r["dagster"] - r["loop"]) / r["trivial"] for r in rounds],
+        "ratio_range": [r["dagster"] / r["loop"] for r in rounds],
+    }
+
+
+def report(rounds: Sequence[dict[str, float]], days: int) -> None:
+    """The table for people."""
+    count = len(ASSETS) * days
+    print(f"\n{days} days x {len(ASSETS)} assets = {count} asset partitions, {len(rounds)} rounds")
+    print(f"\n{'':34} {'median':>8} {'min':>8} {'max':>8}")
+    rows = {f"{arm}, seconds": [r[arm] for r in rounds] for arm in ("dagster", "loop", "trivial")}
+    rows["beyond the stages, ms a partition"] = [(r["dagster"] - r["loop"]) / count * 1e3 for r in rounds]
+    rows["trivial assets, ms a partition"] = [r["trivial"] / count * 1e3 for r in rounds]
+    for name, values in {**rows, **pairs(rounds)}.items():
+        limit = f"   at most {LIMITS[name]}" if name in LIMITS else ""
+        print(f"{name:34} {median(values):8.2f} {min(values):8.2f} {max(values):8.2f}{limit}")
+
+
+def where(arm: str, measured: dict[str, Any]) -> None:
+    """What the instance wrote in one more run, and how long that took."""
+    events: dict[str, list[float]] = measured["events"]
+    written, seconds = sum(n for n, _ in events.values()), sum(s for _, s in events.values())
+    print(
+        f"\n{arm}: {written:.0f} events take {seconds:.2f} s of {measured['wall']:.2f} s in one more, watched run"
+    )
+    for kind, (count, took) in sorted(events.items(), key=lambda item: -item[1][1])[:8]:
+        print(f"  {kind:34} {count:5.0f} events {took:6.2f} s {took / count * 1e3:7.1f} ms each")
+
+
+def summary(rounds: Sequence[dict[str, float]], days: int) -> dict[str, Any]:
+    """The last line: medians of the rounds' ratios."""
+    ratios = {name: round(median(values), 3) for name, values in pairs(rounds).items()}
+    count = len(ASSETS) * days
+    cost = median((r["dagster"] - r["loop"]) / count * 1e3 for r in rounds)
+    return {
+        **ratios,
+        "limits": LIMITS,
+        "ok": all(ratios[name] <= LIMITS[name] for name in LIMITS),
+        "ms_per_asset_partition": round(cost, 2),
+        "days": days,
+        "repeats": len(rounds),
+    }
+
+
+if __name__ == "__main__":
+    main()

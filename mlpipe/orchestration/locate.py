@@ -4,18 +4,23 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
-from mlpipe.errors import MlpipeError, NotFoundError, did_you_mean
+from mlpipe.errors import MlpipeError, NotFoundError, UserCodeError, did_you_mean
+from mlpipe.orchestration.causes import cause, first_line, place
 from mlpipe.orchestration.definitions import PIPELINES
 from mlpipe.spec.pipeline import PipelineSpec
 
-FIX = "Run it in the folder of a project (pyproject.toml with [tool.dg.project], or workspace.yaml), or name the file: -f definitions.py, or -m package.definitions."
+FIX = (
+    "Run it in the folder of a project (pyproject.toml with [tool.dg.project], or workspace.yaml), "
+    "or name its definitions: -f definitions.py, or -f package.definitions."
+)
 
 
 def definitions_at(folder: Path, target: str | None = None) -> dg.Definitions:
@@ -30,19 +35,28 @@ def definitions_at(folder: Path, target: str | None = None) -> dg.Definitions:
 
     Raises
     ------
-    MlpipeError
+    NotFoundError
         When there is nothing to load, or it holds no definitions.
+    MlpipeError
+        What a pipeline of the project raised.
+    UserCodeError
+        When the project's own code raised something else; with the file and line.
     """
-    module = _load(*(_named(target, folder) if target else _found(folder)))
-    for value in vars(module).values():
+    name, root = _named(target, folder) if target else _found(folder)
+    with _loading(name):
+        module = _load(name, root)
+    values = vars(module)
+    found = [values["defs"]] if "defs" in values else list(values.values())
+    for value in found:
         if isinstance(value, dg.Definitions):
             return value
-    for value in vars(module).values():
+    for value in found:
         # What `@dg.definitions` makes: called, it gives the definitions.
         if type(value).__name__ == "LazyDefinitions":
-            made: dg.Definitions = value()
-            return made
-    raise MlpipeError(
+            with _loading(name):
+                made: dg.Definitions = value()
+                return made
+    raise NotFoundError(
         f"{module.__name__} holds no Dagster definitions",
         where=str(module.__file__),
         fix="Assign them: defs = pipeline.definitions().",
@@ -56,12 +70,16 @@ def pipeline_of(name: str, folder: Path, target: str | None = None) -> tuple[Pip
     ------
     NotFoundError
         When no pipeline of that name is there; with close names.
+    MlpipeError
+        As `definitions_at`; also when Dagster refuses the definitions.
     """
     defs = definitions_at(folder, target)
-    if name not in PIPELINES:
+    names = _pipelines(defs, folder)
+    if name not in names:
         raise NotFoundError(
             f"there is no pipeline {name!r}",
-            fix=did_you_mean(name, sorted(PIPELINES)) or "The code location holds no mlpipe pipeline.",
+            where=str(folder),
+            fix=did_you_mean(name, names) or "The code location holds no mlpipe pipeline.",
         )
     return PIPELINES[name], defs
 
@@ -74,24 +92,46 @@ def checked(folder: Path, target: str | None, name: str | None) -> list[str]:
     MlpipeError
         When the project or a pipeline does not load, or there is none of that name.
     """
-    try:
-        defs = definitions_at(folder, target)
-        dg.Definitions.validate_loadable(defs)
-    except dg.DagsterError as error:
-        raise MlpipeError(
-            f"Dagster cannot load these definitions: {str(error).strip().splitlines()[0]}",
-            where=str(folder),
-            fix="Mend the assets that it names.",
-        ) from error
-    if name is None and not PIPELINES:
+    if name is not None:
+        pipeline_of(name, folder, target)
+    names = _pipelines(definitions_at(folder, target), folder)
+    if not names:
         raise NotFoundError(
             "the code location holds no mlpipe pipeline",
             where=str(folder),
             fix="Declare one: mlpipe.Pipeline(…).definitions().",
         )
-    if name is not None and name not in PIPELINES:
-        raise NotFoundError(f"there is no pipeline {name!r}", fix=did_you_mean(name, sorted(PIPELINES)))
-    return sorted(PIPELINES) if name is None else [name]
+    return names if name is None else [name]
+
+
+def _pipelines(defs: dg.Definitions, folder: Path) -> list[str]:
+    """Names of the pipelines that definitions hold, once Dagster found nothing wrong with them."""
+    try:
+        dg.Definitions.validate_loadable(defs)
+    except dg.DagsterError as error:
+        raise MlpipeError(
+            f"Dagster cannot load these definitions: {first_line(error)}",
+            where=str(folder),
+            fix="Mend the assets that it names.",
+        ) from error
+    keys = {tuple(spec.key.path) for spec in defs.resolve_all_asset_specs()}
+    return sorted(name for name in PIPELINES if (name, "production") in keys)
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """The boundary to a user's project: whatever its code raises becomes one paragraph with file and line."""
+    try:
+        yield
+    except Exception as error:
+        known = cause(error)
+        if known is not None:
+            raise known from None
+        raise UserCodeError(
+            f"{Path(name).name} does not load: {first_line(error)}",
+            where=place(error),
+            fix="Mend that line; 'mlpipe check --debug' shows the traceback.",
+        ) from error
 
 
 def _named(target: str, folder: Path) -> tuple[str, Path]:
@@ -104,19 +144,36 @@ def _named(target: str, folder: Path) -> tuple[str, Path]:
 
 
 def _found(folder: Path) -> tuple[str, Path]:
-    pyproject = folder / "pyproject.toml"
-    if pyproject.is_file():
-        dg_table = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("dg", {})
-        project = dg_table.get("project") or {}
+    for file, inside in (("pyproject.toml", ("tool", "dg")), ("dg.toml", ())):
+        project = _table(folder / file, (*inside, "project"))
         if "root_module" in project:
             root = folder / "src" if (folder / "src").is_dir() else folder
             return project.get("code_location_target_module") or f"{project['root_module']}.definitions", root
     workspace = folder / "workspace.yaml"
     if workspace.is_file():
-        return _of_workspace(yaml.safe_load(workspace.read_text(encoding="utf-8")) or {}, folder, workspace)
+        try:
+            content = yaml.safe_load(workspace.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise NotFoundError(
+                f"this is no valid YAML: {first_line(error)}", where=str(workspace), fix=FIX
+            ) from None
+        return _of_workspace(content, folder, workspace)
     if (folder / "definitions.py").is_file():
         return str(folder / "definitions.py"), folder
     raise NotFoundError("there is no Dagster project here", where=str(folder), fix=FIX)
+
+
+def _table(file: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    """A table of a TOML file; empty when there is none."""
+    if not file.is_file():
+        return {}
+    try:
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise NotFoundError(f"this is no valid TOML: {error}", where=str(file), fix="Mend the line.") from None
+    for key in keys:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, dict) else {}
 
 
 def _of_workspace(content: Mapping[str, Any], folder: Path, file: Path) -> tuple[str, Path]:
@@ -134,16 +191,22 @@ def _of_workspace(content: Mapping[str, Any], folder: Path, file: Path) -> tuple
 
 
 def _load(name: str, root: Path) -> Any:
+    if name.endswith(".py"):
+        path, root = Path(name).resolve(), root.resolve()
+        while (root / "__init__.py").is_file():
+            root = root.parent
+        if root != path.parent:
+            # A file of a package is loaded as its module: relative imports work, and nothing is loaded twice.
+            name = ".".join(path.relative_to(root).with_suffix("").parts)
     if str(root.resolve()) not in sys.path:
         sys.path.insert(0, str(root.resolve()))
     if not name.endswith(".py"):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name is not None and name.startswith(error.name):
+            if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
                 raise NotFoundError(f"there is no module {name}", where=str(root), fix=FIX) from None
             raise
-    path = Path(name).resolve()
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

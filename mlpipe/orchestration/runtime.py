@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlpipe.errors import MlpipeError
+from mlpipe.errors import MlpipeError, did_you_mean
 from mlpipe.ledger.chain import Ledger
 from mlpipe.orchestration.events import EXPERIMENT_TAG, DagsterHeads
 from mlpipe.records.capture import archive, commit
@@ -28,6 +28,12 @@ AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = (
     "mlpipe/actor",
 )
 BACKFILL_TAG = "dagster/backfill"
+AUTOMATIC = {
+    "dagster/schedule_name": "schedule",
+    "dagster/sensor_name": "data",
+    "dagster/from_automation_condition": "data",
+}
+"""What a run was started by when nobody says why: a schedule or sensor of the user's own is no person."""
 TRIGGERS = ("manual", "schedule", "drift", "performance", "data", "experiment", "backfill", "replay")
 
 
@@ -85,12 +91,13 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
     MlpipeError
         When a tag holds something that it cannot.
     """
-    kind = tags.get(TRIGGER_TAG, "manual")
+    automatic = next((kind for tag, kind in AUTOMATIC.items() if tag in tags), "manual")
+    kind = tags.get(TRIGGER_TAG) or automatic
     if kind not in TRIGGERS:
         raise MlpipeError(
             f"unknown trigger {kind!r}",
             where=f"run {run_id}, tag {TRIGGER_TAG}",
-            fix=f"Valid: {', '.join(TRIGGERS)}.",
+            fix=did_you_mean(kind, TRIGGERS),
         )
     details = {
         k.removeprefix(TRIGGER_TAG + "."): v for k, v in tags.items() if k.startswith(TRIGGER_TAG + ".")
@@ -110,22 +117,24 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
 
 def _as_of(tags: Mapping[str, str], run_id: str) -> datetime | None:
     text = tags.get(AS_OF_TAG)
-    if text is None:
-        return None
+    return None if text is None else instant_of(text, f"run {run_id}, tag {AS_OF_TAG}")
+
+
+def instant_of(text: str, where: str) -> datetime:
+    """Instant that somebody wrote.
+
+    Raises
+    ------
+    MlpipeError
+        When it is no time, or has no zone: then nobody knows which moment is meant.
+    """
+    fix = "Write ISO with a zone, such as 2013-07-03T02:00:00-04:00."
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise MlpipeError(
-            f"{text!r} is no time",
-            where=f"run {run_id}, tag {AS_OF_TAG}",
-            fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.",
-        ) from None
+        raise MlpipeError(f"{text!r} is no time", where=where, fix=fix) from None
     if instant.tzinfo is None:
-        raise MlpipeError(
-            f"{text!r} has no zone",
-            where=f"run {run_id}, tag {AS_OF_TAG}",
-            fix="Write ISO with a zone, such as 2013-07-03T02:00:00-04:00.",
-        )
+        raise MlpipeError(f"{text!r} has no zone", where=where, fix=fix)
     return instant
 
 

@@ -29,8 +29,21 @@ PACKAGES = (
     "great-expectations",
     "dagster",
     "torch",
+    "lightgbm",
+    "xgboost",
+    "catboost",
 )
-RESULT_PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "torch")
+RESULT_PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SKIPPED = {".venv", "venv", "node_modules", "__pycache__", "build", "dist", "site-packages"}
 ARCHIVE_LIMIT = 8 * 2**20
@@ -148,15 +161,15 @@ def archive(folder: Path) -> bytes:
     Hidden folders, environments, links and files over 1 MiB are left out; past 8 MiB in all the largest are left out too.
     """
     files: list[tuple[str, bytes]] = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if path.suffix not in (".py", ".yaml", ".yml") or any(
-            p in SKIPPED or p.startswith(".") for p in parts
-        ):
-            continue
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > 2**20:
-            continue
-        files.append(("/".join(parts), path.read_bytes()))
+    for place, folders, names in os.walk(folder):
+        # Pruned, not filtered: an environment holds more files than all projects.
+        folders[:] = [f for f in folders if _shown(f) and not (Path(place) / f).is_symlink()]
+        for path in (Path(place) / name for name in names if _shown(name)):
+            if path.suffix not in (".py", ".yaml", ".yml") or path.is_symlink() or not path.is_file():
+                continue
+            if path.stat().st_size <= 2**20:
+                files.append((path.relative_to(folder).as_posix(), path.read_bytes()))
+    files.sort()
     while sum(len(data) for _, data in files) > ARCHIVE_LIMIT:
         files.remove(max(files, key=lambda f: len(f[1])))
     buffer = io.BytesIO()
@@ -164,6 +177,10 @@ def archive(folder: Path) -> bytes:
         for name, data in files:
             bundle.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
     return buffer.getvalue()
+
+
+def _shown(name: str) -> bool:
+    return name not in SKIPPED and not name.startswith(".")
 
 
 def archive_id(data: bytes) -> str:

@@ -3,10 +3,13 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,24 +28,37 @@ def coerce(value: Any) -> Any:
 
     Unknown objects become their type's name, never their `repr` (which may hold an address or a secret).
     """
-    if value is None or isinstance(value, (bool, str)):
+    if isinstance(value, Enum):
+        return coerce(value.value)
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        # Half of a surrogate pair has no UTF-8; it would fail when the record is written, after the work.
+        return str(value).encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(float(value))
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
-    if isinstance(value, (date, Path)):
+    if isinstance(value, (date, time, PurePath, Decimal)):
         return str(value)
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        # Every digit: these strings stand in recipes.
+        whole, rest = divmod(value, timedelta(seconds=1))
+        return f"{whole + rest / timedelta(seconds=1):.6f}".rstrip("0").rstrip(".") + "s"
+    if isinstance(value, re.Pattern):
+        return value.pattern
+    if isinstance(value, (bytes, bytearray)):
+        return f"{len(value)} bytes {hashlib.blake2b(value, digest_size=20).hexdigest()}"
     if isinstance(value, Mapping):
         return {str(k): coerce(v) for k, v in value.items()}
     if isinstance(value, (set, frozenset)):
         return sorted((coerce(v) for v in value), key=str)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+    if isinstance(value, Sequence):
         return [coerce(v) for v in value]
+    if isinstance(value, type):
+        return f"{value.__module__}:{value.__qualname__}"
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         return coerce(value.item())
     if hasattr(value, "tolist"):
@@ -73,8 +89,9 @@ def digest(value: Any) -> str:
 
 def sealed(record: Record) -> Record:
     """The record with its id: a hash of all its other fields."""
-    body = record.model_dump(mode="json", exclude={"id"})
-    return record.model_copy(update={"id": "rec-" + digest(body)})
+    plain = record.model_copy(update={"params": coerce(record.params), "data": coerce(record.data)})
+    body = plain.model_dump(mode="json", exclude={"id"})
+    return plain.model_copy(update={"id": "rec-" + digest(body)})
 
 
 def to_bytes(record: Record) -> bytes:

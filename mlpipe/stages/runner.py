@@ -81,11 +81,15 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded.
     """
     done: deque[tuple[Record, Future[None]]] = deque()
+    codes: dict[tuple[Callable[..., Any], ...], Code] = {}
     with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
         for plan in stage.plans(spec, keys, ctx):
+            if plan.functions not in codes:
+                codes[plan.functions] = code_of(stage, plan.functions, ctx)
+            code = codes[plan.functions]
             with metered() as meter:
-                recipe, result, reused = _result(stage, spec, plan, ctx)
-            record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, meter.cost))
+                recipe, result, reused = _result(stage, plan, code, ctx)
+            record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, code, meter.cost))
             ctx.heads.add(head_of(record))
             done.append(
                 (record, behind.then(partial(_note, spec, ctx, record, "" if reused else recipe, result)))
@@ -140,10 +144,10 @@ def recipe_of(stage: Stage, plan: Plan, code: Code) -> str:
     )
 
 
-def _result(stage: Stage, spec: PipelineSpec, plan: Plan, ctx: Context) -> tuple[str, Result, bool]:
+def _result(stage: Stage, plan: Plan, code: Code, ctx: Context) -> tuple[str, Result, bool]:
     if not plan.reusable:
         return "", plan.work(), False
-    recipe = recipe_of(stage, plan, code_of(stage, plan.functions, ctx))
+    recipe = recipe_of(stage, plan, code)
     done = ctx.store.recall(recipe)
     if done is not None:
         result = _from_json(done)
@@ -189,6 +193,7 @@ def _record(
     result: Result,
     recipe: str,
     reused: bool,
+    code: Code,
     cost: Cost,
 ) -> Record:
     run = ctx.run
@@ -211,7 +216,7 @@ def _record(
         curves=result.curves,
         inputs=plan.inputs,
         outputs=result.outputs,
-        code=code_of(stage, plan.functions, ctx),
+        code=code,
         environment=environment(),
         seeds=plan.seeds,
         cost=cost,

@@ -1,0 +1,45 @@
+"""What lies behind an error: Dagster, and the user's own code, wrap the one that tells what to do."""
+
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlpipe.errors import MlpipeError
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those behind it, outermost first."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        yield at
+        at = at.__cause__ or at.__context__
+
+
+def cause(error: BaseException) -> MlpipeError | None:
+    """The first of mlpipe's own errors behind another; None when there is none."""
+    return next((e for e in chain(error) if isinstance(e, MlpipeError)), None)
+
+
+def first_line(error: BaseException) -> str:
+    """Type and first line of an error that is not mlpipe's own, past what Dagster says around it."""
+    *_, last = chain(error)
+    text = str(last).strip()
+    line = text.splitlines()[0] if text else ""
+    return f"{type(last).__name__}: {line}" if line else type(last).__name__
+
+
+def place(error: BaseException) -> str:
+    """File and line of the innermost frame outside installed packages, where its author can mend it; empty without one."""
+    installed = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")}
+    installed.add(Path(__file__).resolve().parents[1])
+    for each in reversed(list(chain(error))):
+        if isinstance(each, SyntaxError) and each.filename:
+            return f"{each.filename}:{each.lineno}"
+        for frame in reversed(traceback.extract_tb(each.__traceback__)):
+            path = Path(frame.filename)
+            if path.is_file() and not any(root in path.resolve().parents for root in installed):
+                return f"{frame.filename}:{frame.lineno}"
+    return ""

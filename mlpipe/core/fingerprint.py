@@ -26,7 +26,9 @@ from typing import Any
 
 import numpy as np
 
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_INSTALLED = tuple(
+    {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _SPELLED = (date, time, timedelta, tzinfo, Decimal, Enum, PurePath, re.Pattern, range, slice)
 """Values whose `repr` says all of them, and nothing else."""

@@ -2,26 +2,31 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import dagster as dg
 
 from mlpipe.core.fingerprint import fingerprint
-from mlpipe.errors import TransientError
+from mlpipe.errors import NotFoundError, SpecError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import check_results, check_specs, range_evaluations
 from mlpipe.orchestration.events import metadata_of
 from mlpipe.orchestration.partitions import partitions_of
 from mlpipe.orchestration.production import report_production
 from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
-from mlpipe.records.codec import digest
+from mlpipe.records.codec import digest, from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource, UpstreamSource
 from mlpipe.stages import evaluate, feature, ingest, label, monitor, predict, release, train, validate
+from mlpipe.stages.context import Context
 from mlpipe.stages.runner import Stage, run_stage
 
 Execute = Callable[[PipelineSpec, Stage, Sequence[str], Any], Iterator[Record]]
+Dress = Callable[[str, dg.AssetSpec], dg.AssetSpec]
+INPUT = "source_"
+"""Before the names of inputs: a source may bear a name that a Python function's argument cannot."""
 
 PARENTS: dict[str, tuple[str, ...]] = {
     "raw": (),
@@ -141,7 +146,7 @@ def build_asset(
     spec: PipelineSpec,
     name: str,
     execute: Execute | None = None,
-    dress: Callable[[str, dg.AssetSpec], dg.AssetSpec] | None = None,
+    dress: Dress | None = None,
 ) -> dg.AssetsDefinition:
     """The asset of one stage.
 
@@ -153,9 +158,7 @@ def build_asset(
         Changes how the asset shows: its description, owners, tags.
     """
     stage = STAGES[name]
-    shown = asset_spec(spec, name)
-    if dress is not None:
-        shown = dress(name, shown)
+    shown = dressed(spec, name, asset_spec(spec, name), dress)
     upstream = (
         {n: s for n, s in spec.sources.items() if isinstance(s, UpstreamSource)} if name == "raw" else {}
     )
@@ -167,21 +170,84 @@ def build_asset(
             if context.has_partition_key or context.has_partition_key_range
             else [WHOLE]
         )
-        ctx = context_of(spec, context, {n: _reader(values[n], len(keys) > 1) for n in upstream})
+        frames = {n: _reader(values[INPUT + n], len(keys) > 1) for n in upstream}
+        ctx = context_of(spec, context, frames)
         records: list[Record] = []
         try:
             for record in work(spec, stage, keys, ctx):
                 records.append(record)
                 _progress(context, spec, name, len(records), len(keys), record)
+            _complete(spec, name, keys, records)
         except TransientError as error:
-            raise dg.RetryRequested(
-                max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)
-            ) from error
+            if context.retry_number < spec.retries.times:
+                raise dg.RetryRequested(
+                    max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)
+                ) from error
+            _keep(context, spec, name, shown, ctx, keys, records)
+            raise
+        except BaseException:
+            _keep(context, spec, name, shown, ctx, keys, records)
+            raise
         yield from _results(context, spec, name, shown, records)
 
-    # The compute function takes the upstream assets by the names of their sources.
-    ins = {n: dg.AssetIn(key=s.asset.split("/"), partition_mapping=None) for n, s in upstream.items()}
+    ins = {INPUT + n: dg.AssetIn(key=s.asset.split("/")) for n, s in upstream.items()}
     return _asset(spec, name, shown, compute, ins)
+
+
+def dressed(spec: PipelineSpec, name: str, shown: dg.AssetSpec, dress: Dress | None) -> dg.AssetSpec:
+    """The asset as a subclass wants it to show.
+
+    Raises
+    ------
+    SpecError
+        When it changes what the pipeline itself rests on: key, partitions or dependencies.
+    """
+    if dress is None:
+        return shown
+    made = dress(name, shown)
+    for what in ("key", "partitions_def"):
+        if getattr(made, what) != getattr(shown, what):
+            raise SpecError(
+                f"get_asset_spec changes the {what} of {spec.name}/{name}",
+                where=spec.where,
+                fix="It may change description, owners, tags, kinds, metadata, group and conditions.",
+            )
+    return made
+
+
+def _complete(spec: PipelineSpec, name: str, keys: Sequence[str], records: Sequence[Record]) -> None:
+    made = [r.partition for r in records]
+    if sorted(made) != sorted(keys):
+        missing = [k for k in keys if k not in made] or made
+        raise UserCodeError(
+            f"'execute' yielded {len(made)} records for {len(keys)} partitions",
+            where=f"{spec.name}/{name}, partition {missing[0]}",
+            fix="Yield every record that super().execute(…) yields, once.",
+        )
+
+
+def _keep(
+    context: dg.AssetExecutionContext,
+    spec: PipelineSpec,
+    name: str,
+    shown: dg.AssetSpec,
+    ctx: Context,
+    keys: Sequence[str],
+    records: Sequence[Record],
+) -> None:
+    """Show what a step had finished before it failed: of a range, the partitions before the one that broke."""
+    done = {r.partition: r for r in records}
+    for key in keys:
+        head = ctx.heads.find(f"{spec.name}/{name}", [key]).get(key)
+        if head is not None and head.event == "" and key not in done:
+            # It was made, but the stage broke before it handed it over. Only what reached the store counts.
+            with suppress(NotFoundError):
+                done[key] = from_bytes(ctx.store.get_record(spec.name, head.record))
+    finished = [done[k] for k in keys if k in done]
+    for record in finished:
+        context.log_event(materialization(shown, record))
+    for evaluation in range_evaluations(context, spec, name, shown.key, finished):
+        context.log_event(evaluation)
 
 
 def _asset(
@@ -204,6 +270,8 @@ def _asset(
         code_version=shown.code_version,
         partitions_def=shown.partitions_def,
         metadata=dict(shown.metadata),
+        automation_condition=shown.automation_condition,
+        freshness_policy=shown.freshness_policy,
         backfill_policy=policy if spec.partitions.every != "none" else None,
         io_manager_key=frames_key(spec),
         check_specs=check_specs(spec, name),
@@ -275,6 +343,17 @@ def _results(
                 asset_key=key, partition=record.partition, metadata=metadata_of(record), tags=tags
             )
         )
+
+
+def materialization(shown: dg.AssetSpec, record: Record) -> dg.AssetMaterialization:
+    """One partition's own event, beside what Dagster writes for a step."""
+    tags = {"dagster/data_version": data_version(record), "dagster/code_version": str(shown.code_version)}
+    return dg.AssetMaterialization(
+        asset_key=shown.key,
+        partition=None if record.partition == WHOLE else record.partition,
+        metadata=metadata_of(record),
+        tags=tags,
+    )
 
 
 def data_version(record: Record) -> str:

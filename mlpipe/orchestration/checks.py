@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from mlpipe.orchestration.events import harmless
 from mlpipe.orchestration.partitions import partitions_of
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
@@ -52,7 +53,7 @@ def check_results(spec: PipelineSpec, name: str, records: Sequence[Record]) -> l
             asset_key=[spec.name, name],
             passed=not bad,
             severity=SEVERITY.get(name, dg.AssetCheckSeverity.WARN),
-            description=text[:900],
+            description=harmless(text[:900]),
             metadata={**metadata, **_findings(shown)},
         )
     ]
@@ -74,7 +75,7 @@ def range_evaluations(
             check_name=CHECKS[name][0],
             passed=record.verdict in GOOD[name],
             severity=SEVERITY.get(name, dg.AssetCheckSeverity.WARN),
-            description=record.headline[:900],
+            description=harmless(record.headline[:900]),
             metadata=_findings(record),
             partition=record.partition,
         )
@@ -84,4 +85,4 @@ def _findings(record: Record | None) -> dict[str, dg.MetadataValue]:
     if record is None or not record.findings:
         return {}
     lines = [f"* {f.where}: {f.what}" if f.where else f"* {f.what}" for f in record.findings[:5]]
-    return {"findings": dg.MetadataValue.md("\n".join(lines)[:900])}
+    return {"findings": dg.MetadataValue.md(harmless("\n".join(lines)[:900]))}

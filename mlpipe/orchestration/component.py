@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
+import jinja2
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from mlpipe.errors import SpecError
+from mlpipe.orchestration.causes import first_line
 from mlpipe.orchestration.definitions import definitions_of
 from mlpipe.records.record import Record
 from mlpipe.spec.build import ALIASES
@@ -19,6 +22,9 @@ from mlpipe.stages.runner import Stage, run_stage
 DEPLOYMENT = "MLPIPE_DEPLOYMENT"
 FILE = "defs.yaml"
 HIDDEN = {"base_dir", "where"}
+SCALARS = (str, int, float, bool)
+TYPELESS = {"params", "options", "allowed", "kwargs", "gates", "threshold", "positive"}
+"""Keys whose values have no type of their own: there a template's number is a number."""
 
 
 def _attributes() -> type[BaseModel]:
@@ -82,7 +88,7 @@ class PipelineComponent(dg.Component):
         given = {} if attributes is None else attributes.model_dump(exclude_unset=True)
         settings, lines, file = _written(given, context)
         spec = build_mapping(
-            _templated(settings, context),
+            _templated(settings, context, lines, file),
             lines,
             file=file,
             prefix=("attributes",),
@@ -123,12 +129,27 @@ def _written(given: dict[str, Any], context: dg.ComponentLoadContext) -> tuple[d
     return given, {}, file
 
 
-def _templated(value: Any, context: dg.ComponentLoadContext) -> Any:
+def _templated(
+    value: Any, context: dg.ComponentLoadContext, lines: Lines, file: str, path: tuple[str | int, ...] = ()
+) -> Any:
     """Values with `{{ … }}` filled in; all others as they were written, so that "1" stays text."""
-    if isinstance(value, str) and ("{{" in value or "{%" in value):
-        return context.resolution_context.resolve_value(value)
     if isinstance(value, dict):
-        return {k: _templated(v, context) for k, v in value.items()}
+        return {k: _templated(v, context, lines, file, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_templated(v, context) for v in value]
-    return value
+        return [_templated(v, context, lines, file, (*path, i)) for i, v in enumerate(value)]
+    if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
+        return value
+    scope = context.resolution_context
+    try:
+        native = scope.resolve_value(value)
+        # Dagster's template turns the text "42" into a number. Where a key has a type, the text is right: it is read by that type.
+        if native is None or not isinstance(native, SCALARS) or not TYPELESS.isdisjoint(path):
+            return native
+        return jinja2.Template(value).render(**scope.scope)
+    except (dg.DagsterError, jinja2.TemplateError) as error:
+        line = lines.get(("attributes", *path))
+        raise SpecError(
+            f"{value!r} cannot be filled in: {first_line(error)}",
+            where=f"{file}:{line}, key {'.'.join(map(str, path))}" if line else file,
+            fix="Write {{ env.NAME }} for an environment variable, or {{ env('NAME', 'default') }}.",
+        ) from None

@@ -1,5 +1,6 @@
 """Between Dagster's event log and mlpipe's frozen values: heads read from events, records written as metadata."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
@@ -9,6 +10,9 @@ from mlpipe.records.record import Record
 
 EXPERIMENT_TAG = "mlpipe/experiment"
 PAGE = 1000
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_IMAGE = re.compile(r"!\[(?![^\]]*\]\(data:image/)")
+_MARKS = re.compile(r"([\\`*_\[\]])")
 
 
 def metadata_of(record: Record) -> dict[str, dg.MetadataValue]:
@@ -16,7 +20,7 @@ def metadata_of(record: Record) -> dict[str, dg.MetadataValue]:
     out: dict[str, dg.MetadataValue] = {}
     for name, value in to_entries(record).items():
         if isinstance(value, str):
-            out[name] = dg.MetadataValue.md(value)
+            out[name] = dg.MetadataValue.md(harmless(value))
         elif isinstance(value, Mapping):
             out[name] = dg.MetadataValue.json(dict(value))
         elif isinstance(value, int):
@@ -24,6 +28,16 @@ def metadata_of(record: Record) -> dict[str, dg.MetadataValue]:
         else:
             out[name] = dg.MetadataValue.float(float(value))
     return out
+
+
+def harmless(text: str) -> str:
+    """Markdown in which nothing is HTML, and no image is fetched: column names, messages and reasons are written by strangers."""
+    return _IMAGE.sub(r"!\\[", _TAG.sub("&lt;", text))
+
+
+def plain(text: str) -> str:
+    """Text as markdown that shows every character as it is."""
+    return harmless(_MARKS.sub(r"\\\1", text))
 
 
 def head_of_event(event: dg.EventLogRecord) -> Head | None:

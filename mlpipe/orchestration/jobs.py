@@ -1,6 +1,7 @@
 """The four jobs of a pipeline, and its nightly schedule."""
 
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ JOBS: dict[str, tuple[tuple[str, ...], str]] = {
     "training": (("model", "evaluation", "release"), "Learn, judge and decide, for one partition."),
     "backtest": (("model", "evaluation"), "Learn and judge, for past partitions; never decides anything."),
 }
+RETRAIN = " The policy 'retrain' is read, but nothing acts on it yet: start this job by hand, or by a schedule of your own."
 RUN_LIMIT = "dagster/max_runtime"
 
 
@@ -34,17 +36,17 @@ def jobs_of(spec: PipelineSpec) -> list[Any]:
         dg.define_asset_job(
             job_name(spec, name),
             selection=dg.AssetSelection.assets(*[[spec.name, a] for a in assets]),
-            description=text,
-            tags={"mlpipe/pipeline": spec.name, "mlpipe/job": name, **_limit(spec)},
+            description=f"{text}{RETRAIN}" if name == "training" and spec.retrain is not None else text,
+            tags={"mlpipe/pipeline": spec.name, "mlpipe/job": name, **_limit(spec, len(assets))},
             executor_def=dg.in_process_executor,
         )
         for name, (assets, text) in JOBS.items()
     ]
 
 
-def _limit(spec: PipelineSpec) -> dict[str, str]:
+def _limit(spec: PipelineSpec, assets: int) -> dict[str, str]:
     """The step limit holds inside a step; the run as a whole may take it once for every asset."""
-    return {} if spec.timeout is None else {RUN_LIMIT: str(int(spec.timeout.total_seconds() * 6))}
+    return {} if spec.timeout is None else {RUN_LIMIT: str(ceil(spec.timeout.total_seconds() * assets))}
 
 
 def schedules_of(spec: PipelineSpec, jobs: list[Any]) -> list[dg.ScheduleDefinition]:

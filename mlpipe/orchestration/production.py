@@ -1,11 +1,16 @@
 """The alias is an asset: each move of production is reported as a materialization of `<p>/production`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
+from mlpipe.errors import MlpipeError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.entry import Entry
+from mlpipe.orchestration.causes import first_line
+from mlpipe.orchestration.events import plain
 from mlpipe.orchestration.runtime import ledger_of, open_store, store_url
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
@@ -29,12 +34,10 @@ def production_spec(spec: PipelineSpec) -> dg.AssetSpec:
 def event_of(spec: PipelineSpec, entry: Entry) -> dg.AssetMaterialization:
     """A move of production as an event: who, what, which version; the version plots as a step chart."""
     text = f"{entry.actor} {VERBS[entry.kind]} {spec.name}@{entry.to_version}: {entry.reason}"
+    who, why = plain(entry.actor), plain(entry.reason[:700])
+    verb = VERBS[entry.kind].removesuffix(" to")
     metadata: dict[str, Any] = {
-        "summary": dg.MetadataValue.md(
-            f"**{spec.name}@{entry.to_version}** {VERBS[entry.kind].removesuffix(' to')} by {entry.actor}: {entry.reason}"[
-                :900
-            ]
-        ),
+        "summary": dg.MetadataValue.md(f"**{spec.name}@{entry.to_version}** {verb} by {who}: {why}"),
         "model/version": dg.MetadataValue.int(entry.to_version or 0),
         "ledger/number": dg.MetadataValue.int(entry.number),
         "ledger/hash": dg.MetadataValue.text(entry.hash),
@@ -43,17 +46,31 @@ def event_of(spec: PipelineSpec, entry: Entry) -> dg.AssetMaterialization:
     }
     return dg.AssetMaterialization(
         asset_key=[spec.name, "production"],
-        description=text[:500],
+        description=plain(text[:500]),
         metadata=metadata,
         tags={"dagster/data_version": f"{entry.to_version}-{entry.hash[:16]}"},
     )
 
 
 def report_production(context: dg.AssetExecutionContext, spec: PipelineSpec, record: Record) -> None:
-    """Mirror the moves that a release made. A failed mirror is repaired by the next `mirror`; the decision stands."""
+    """Mirror the moves that a release made."""
     moved = set((record.data.get("head") or {}).get("moved", []))
     if moved:
-        mirror(context.instance, spec, ledger_of(spec, open_store(store_url(spec))))
+        ledger = ledger_of(spec, open_store(store_url(spec)))
+        mirror_or_tell(context.instance, spec, ledger, context.log.warning)
+
+
+def mirror_or_tell(
+    on: dg.DagsterInstance, spec: PipelineSpec, ledger: Ledger, tell: Callable[[str], None]
+) -> None:
+    """Mirror; a mirror that fails is told, never raised: the decision stands, and the next mirror repairs it."""
+    try:
+        mirror(on, spec, ledger)
+    except (MlpipeError, dg.DagsterError, SQLAlchemyError, OSError) as error:
+        tell(
+            f"the decision is recorded, but Dagster does not show it yet: {first_line(error)}. "
+            f"The next 'mlpipe run', 'promote' or 'rollback' of {spec.name} shows it."
+        )
 
 
 def mirror(instance: dg.DagsterInstance, spec: PipelineSpec, ledger: Ledger) -> int:

@@ -3,14 +3,17 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe.errors import MlpipeError
 from mlpipe.orchestration.assets import STAGES
+from mlpipe.orchestration.causes import cause, first_line
 from mlpipe.orchestration.events import DagsterHeads
 from mlpipe.orchestration.jobs import MONITOR, job_name
-from mlpipe.orchestration.production import mirror
+from mlpipe.orchestration.production import mirror_or_tell
 from mlpipe.orchestration.runtime import (
     ACTOR_TAG,
     AS_OF_TAG,
@@ -49,14 +52,22 @@ def instance() -> dg.DagsterInstance:
     Raises
     ------
     MlpipeError
-        Without DAGSTER_HOME: what is made would be gone with the process.
+        Without DAGSTER_HOME, for what is made would be gone with the process; or when it is no usable folder.
     """
-    if not os.environ.get("DAGSTER_HOME"):
+    home = os.environ.get("DAGSTER_HOME")
+    fix = 'Choose a folder: export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"'
+    if not home:
+        raise MlpipeError("DAGSTER_HOME is not set, so Dagster would forget every run", fix=fix)
+    if not Path(home).is_absolute():
+        raise MlpipeError(f"DAGSTER_HOME must be an absolute path, and is {home!r}", fix=fix)
+    if not Path(home).is_dir():
+        raise MlpipeError(f"there is no folder {home}, which DAGSTER_HOME names", fix=f'Make it: mkdir -p "{home}"')
+    try:
+        return dg.DagsterInstance.get()
+    except (dg.DagsterError, OSError, SQLAlchemyError) as error:
         raise MlpipeError(
-            "DAGSTER_HOME is not set, so Dagster would forget every run",
-            fix='Choose a folder: export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"',
-        )
-    return dg.DagsterInstance.get()
+            f"Dagster cannot open its instance: {first_line(error)}", where=home, fix="Look at its dagster.yaml."
+        ) from error
 
 
 def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, request: Request) -> str:
@@ -76,14 +87,20 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
     if ranged:
         tags |= {RANGE_START: request.first, RANGE_END: request.last}
     job = defs.resolve_job_def(job_name(spec, request.job))
-    result = job.execute_in_process(
-        instance=on,
-        tags=tags,
-        partition_key=None if ranged or spec.partitions.every == "none" else request.first,
-        asset_selection=[dg.AssetKey([spec.name, a]) for a in request.assets] or None,
-        run_config=QUIET,
-        raise_on_error=True,
-    )
+    try:
+        result = job.execute_in_process(
+            instance=on,
+            tags=tags,
+            partition_key=None if ranged or spec.partitions.every == "none" else request.first,
+            asset_selection=[dg.AssetKey([spec.name, a]) for a in request.assets] or None,
+            run_config=QUIET,
+            raise_on_error=True,
+        )
+    except Exception as error:
+        known = cause(error)
+        if known is None or known is error:
+            raise
+        raise known from error
     return str(result.run_id)
 
 
@@ -96,18 +113,23 @@ def plan(
     reason: str = "",
     as_of: str | None = None,
 ) -> list[Request]:
-    """The runs that bring a range of partitions up to date: ingest as one range, trainings, then predictions and monitor.
+    """The runs that bring a range of partitions up to date: ingest as one range, then trainings, predictions and monitor.
 
-    Predictions and monitor are made from the earliest training on: before it there is no champion to predict with. Without a training
-    they are made for the whole range, by whoever is champion.
+    Predictions and monitor are made from the earliest training on: before it there is no champion to predict with. The partitions
+    between two trainings come between them, so that each is scored by the champion of its day. Without a training they are made for
+    the whole range, by whoever is champion.
     """
     note = reason or f"mlpipe run {spec.name} --from {first} --to {last}"
     common = {"reason": note, "as_of": as_of}
     requests = [Request("ingest", first, last, **common)]
-    requests += [Request("training", key, key, **common) for key in train_at]
-    start = max(first, min(train_at)) if train_at else first
-    if start <= last:
-        requests.append(Request("daily", start, last, MONITOR, **common))
+    trainings = sorted(set(train_at))
+    if not trainings:
+        return [*requests, Request("daily", first, last, MONITOR, **common)]
+    for key, following in zip(trainings, [*trainings[1:], None], strict=True):
+        requests.append(Request("training", key, key, **common))
+        days = [k for k in spec.partitions.keys(first, last) if k >= key and (following is None or k < following)]
+        if days:
+            requests.append(Request("daily", days[0], days[-1], MONITOR, **common))
     return requests
 
 
@@ -116,13 +138,17 @@ def execute(
     defs: dg.Definitions,
     requests: Sequence[Request],
     tell: Callable[[Request, str], None],
+    warn: Callable[[str], None],
 ) -> None:
-    """Run requests one after the other; `tell` hears of each before it starts, with an empty run id, and after it ended."""
+    """Run requests one after the other.
+
+    `tell` hears of each before it starts, with an empty run id, and after it ended; `warn` of what did not go well and stops nothing.
+    """
     with instance() as on:
         for request in requests:
             tell(request, "")
             tell(request, run(spec, defs, on, request))
-        mirror(on, spec, ledger_of(spec, open_store(store_url(spec))))
+        mirror_or_tell(on, spec, ledger_of(spec, open_store(store_url(spec))), warn)
 
 
 def heads_of(spec: PipelineSpec, keys: Sequence[str]) -> dict[str, dict[str, Head]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlpipe.core.gates import GateDecision, passed
 from mlpipe.errors import DataError
+from mlpipe.ledger.fold import Version
 from mlpipe.ledger.promotion import Candidate, Decision, decide
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue, Record
@@ -66,10 +67,14 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
             where=f"{spec.name}, partition {key}",
             fix="Materialize model and evaluation again.",
         )
+    champion = ctx.ledger.state().champion
+    if champion is not None and champion.bundle == bundle:
+        return _already(spec, champion, evaluation)
     candidate = _candidate(spec, key, evaluation, gates, bundle, ctx)
     corrected = _corrected(spec, key, candidate, ctx)
     details: dict[str, Any] = {
         "model_record": model,
+        "evaluation_record": evaluation.id,
         "partition": key,
         "metrics": _test_metrics(evaluation),
         "gates": [g.to_dict() for g in gates],
@@ -89,6 +94,17 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
     return _result(spec, key, evaluation, decision, gates, ctx)
 
 
+def _already(spec: PipelineSpec, champion: Version, evaluation: Record) -> Result:
+    """The very model that is champion was made again: there is nothing to decide."""
+    head = {"version": champion.number, "promoted": False, "entries": [], "moved": []}
+    return Result(
+        metrics=(MetricValue(name="version", value=float(champion.number), split="model"),),
+        verdict="champion",
+        data={"version": champion.number, "bundle": champion.bundle, "evaluation": evaluation.id, HEAD_DATA: head},
+        headline=f"`{spec.name}@{champion.number}` was made again, to the bit; it is in production already.",
+    )
+
+
 def _candidate(
     spec: PipelineSpec, key: str, evaluation: Record, gates: list[GateDecision], bundle: str, ctx: Context
 ) -> Candidate:
@@ -96,7 +112,8 @@ def _candidate(
     end = DISTANT_PAST if spec.partitions.every == "none" else spec.partitions.window(key).start
     return Candidate(
         bundle=bundle,
-        evaluation_id=evaluation.id,
+        # The same evaluation done again (after a crash, by a retry) is the same evidence, whatever its record's clock says.
+        evaluation_id=evaluation.recipe or evaluation.id,
         data_end=end,
         trigger=trigger,
         role=ROLES.get(trigger, "sensor"),

@@ -1,7 +1,6 @@
 """Reading: one call for a contiguous range of partitions, cut afterwards."""
 
-import os
-import re
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,13 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+import mlpipe
 from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, UserCodeError, did_you_mean
 from mlpipe.spec.calendar import WHOLE, Calendar
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import CsvSource, Files, LoadSource, ParquetSource, Source, SqlSource, UpstreamSource
 from mlpipe.stages.context import Context
+from mlpipe.stages.databases import query
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.times import instants
 
@@ -56,33 +58,26 @@ def _pieces(
 ) -> Iterator[tuple[str, Piece | MlpipeError]]:
     if isinstance(source, Files) and "{partition}" in source.path:
         for key in keys:
+            at = f"{where}, partition {key}"
             try:
-                yield (
-                    key,
-                    Piece(
-                        _timed(
-                            _file(source, spec, key, where),
-                            source,
-                            spec.partitions,
-                            f"{where}, partition {key}",
-                        )
-                    ),
-                )
+                piece = Piece(_timed(_file(source, spec, key, at), source, spec.partitions, at))
             except MlpipeError as error:
                 yield key, error
+            else:
+                yield key, piece
         return
     if isinstance(source, UpstreamSource):
         frames = [_frame(ctx.upstream[name](key), f"{where} (asset {source.asset})") for key in keys]
         if source.event_time is None or spec.partitions.every == "none":
-            yield from (
-                (key, Piece(_columns(frame, source, where))) for key, frame in zip(keys, frames, strict=True)
-            )
+            for key, frame in zip(keys, frames, strict=True):
+                yield key, Piece(_timed(frame, source, spec.partitions, where))
             return
         frame = pd.concat(frames, ignore_index=True) if len({id(f) for f in frames}) > 1 else frames[0]
     elif isinstance(source, Files):
         frame = _file(source, spec, None, where)
     elif isinstance(source, SqlSource):
-        frame = _sql(source, spec, keys, where)
+        window = None if spec.partitions.every == "none" else spec.partitions.bounds(keys)
+        frame = query(source, spec, window, where)
     elif isinstance(source, LoadSource):
         frame = _call(source, spec, keys, where)
     else:
@@ -105,14 +100,16 @@ def _columns(frame: pd.DataFrame, source: Source, where: str) -> pd.DataFrame:
     if not len(frame.columns):
         return pd.DataFrame({c: pd.Series(dtype="object") for c in dict.fromkeys(needed)})
     known = [str(c) for c in frame.columns]
+    if len(set(known)) < len(known):
+        twice = next(c for c in known if known.count(c) > 1)
+        raise DataError(f"two columns are named {twice!r}", where=where, fix="Rename or drop one of them.")
+    frame = frame.set_axis(known, axis=1)
     missing = [c for c in dict.fromkeys(needed) if c not in known]
     if missing:
         raise DataError(
             f"there is no column {missing[0]!r}", where=where, fix=did_you_mean(missing[0], known)
         )
-    if source.columns is not None:
-        frame = frame[list(dict.fromkeys(needed))]
-    return frame.set_axis([str(c) for c in frame.columns], axis=1)
+    return frame if source.columns is None else frame[list(dict.fromkeys(needed))]
 
 
 def _cut(
@@ -131,7 +128,26 @@ def _cut(
     for key in keys:
         window = calendar.window(key)
         low, high = sorted_times.searchsorted([pd.Timestamp(window.start), pd.Timestamp(window.end)])
-        yield key, Piece(ordered.iloc[low:high].reset_index(drop=True), unplaced)
+        yield key, Piece(_settled(ordered.iloc[low:high].reset_index(drop=True)), unplaced)
+
+
+def _settled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers typed by the values of this piece alone: whole numbers without a null are int64.
+
+    A null elsewhere in the load turns a column of integers into floats; the content of a partition must not depend on which others were
+    read with it.
+    """
+    whole = {}
+    for name in frame.columns:
+        column = frame[name]
+        kind = getattr(column.dtype, "kind", "O")
+        if kind not in "iuf" or column.hasnans:
+            continue
+        values = column.to_numpy(dtype="float64")
+        exact = np.isfinite(values).all() and (np.abs(values) <= 2**53).all()
+        if exact and (np.floor(values) == values).all():
+            whole[name] = column.astype("int64")
+    return frame.assign(**whole) if whole else frame
 
 
 # -- files --------------------------------------------------------------------------------------------------------
@@ -140,9 +156,7 @@ def _cut(
 def _file(source: Files, spec: PipelineSpec, key: str | None, where: str) -> pd.DataFrame:
     path = spec.base_dir / source.path.replace("{partition}", key or WHOLE)
     if not path.exists():
-        raise SourceError(
-            f"there is no file {path}", where=where + (f", partition {key}" if key else ""), fix=_near(path)
-        )
+        raise SourceError(f"there is no file {path}", where=where, fix=_near(path))
     files = (
         sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
         if path.is_dir()
@@ -169,18 +183,27 @@ def _near(path: Path) -> str:
 def _read(source: Files, file: Path, where: str) -> pd.DataFrame:
     stat = file.stat()
     if isinstance(source, CsvSource):
-        return _csv(
-            str(file), stat.st_mtime_ns, stat.st_size, tuple(sorted(source.options.items(), key=str)), where
-        )
+        return _csv(str(file), stat.st_mtime_ns, stat.st_size, _Options(source.options), where)
     if isinstance(source, ParquetSource):
         return _parquet(str(file), stat.st_mtime_ns, stat.st_size, where)
     raise SourceError(f"unknown kind of file source {type(source).__name__}", where=where)
 
 
+@dataclass(frozen=True)
+class _Options:
+    """Options of a reader, hashed by their text: they may hold lists and mappings, which have no hash of their own."""
+
+    given: dict[str, Any]
+
+    def __hash__(self) -> int:
+        return hash(repr(sorted(self.given.items(), key=lambda item: item[0])))
+
+
 @lru_cache(maxsize=4)
-def _csv(file: str, mtime: int, size: int, options: tuple[tuple[str, Any], ...], where: str) -> pd.DataFrame:
+def _csv(file: str, mtime: int, size: int, options: _Options, where: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(file, **{"low_memory": False, **dict(options)})
+        frame: pd.DataFrame = pd.read_csv(file, **{"low_memory": False, **options.given})
+        return frame
     except pd.errors.EmptyDataError:
         raise SourceError(
             f"the file {file} is empty",
@@ -201,122 +224,13 @@ def _parquet(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(file).to_pandas()
+        frame: pd.DataFrame = pq.read_table(file).to_pandas()
+        return frame
     except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"the file {file} cannot be read as Parquet: {error}",
             where=where,
             fix="It may be cut short; write it again.",
-        ) from None
-
-
-# -- SQL ----------------------------------------------------------------------------------------------------------
-
-
-def _sql(source: SqlSource, spec: PipelineSpec, keys: Sequence[str], where: str) -> pd.DataFrame:
-    import sqlalchemy as sa
-
-    bounds = None if spec.partitions.every == "none" else spec.partitions.bounds(keys)
-    engine = _engine(source.url, str(spec.base_dir), where)
-    try:
-        with engine.connect() as connection:
-            return pd.read_sql(
-                _statement(source, spec, bounds, connection), connection, dtype_backend="numpy_nullable"
-            )
-    except sa.exc.OperationalError as error:
-        raise TransientError(
-            f"the database did not answer: {_first(error)}",
-            where=where,
-            fix="Is it running, and is 'url' right?",
-        ) from None
-    except sa.exc.SQLAlchemyError as error:
-        raise SourceError(
-            f"the query failed: {_first(error)}", where=where, fix="Mend 'table', 'query' or 'event_time'."
-        ) from None
-
-
-def _first(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-def _statement(source: SqlSource, spec: PipelineSpec, bounds: Any, connection: Any) -> Any:
-    import sqlalchemy as sa
-
-    def bound(instant: datetime, aware: bool) -> datetime:
-        from zoneinfo import ZoneInfo
-
-        return (
-            instant
-            if aware
-            else instant.astimezone(ZoneInfo(source.timezone or spec.partitions.timezone)).replace(
-                tzinfo=None
-            )
-        )
-
-    if source.query is not None:
-        named = set(re.findall(r"(?<!:):(\w+)", source.query))
-        values = (
-            {} if bounds is None else {"start": bound(bounds.start, False), "end": bound(bounds.end, False)}
-        )
-        return sa.text(source.query).bindparams(**{k: v for k, v in values.items() if k in named})
-    schema, _, table_name = (source.table or "").rpartition(".")
-    try:
-        table = sa.Table(table_name, sa.MetaData(), schema=schema or None, autoload_with=connection)
-    except sa.exc.NoSuchTableError:
-        known = sa.inspect(connection).get_table_names(schema=schema or None)
-        raise SourceError(
-            f"there is no table {source.table!r}",
-            where=f"pipeline {spec.name}",
-            fix=did_you_mean(table_name, known),
-        ) from None
-    chosen = (
-        [table]
-        if source.columns is None
-        else [
-            table.c[c]
-            for c in dict.fromkeys(
-                [*source.columns, *source.keys, *([source.event_time] if source.event_time else [])]
-            )
-        ]
-    )
-    statement = sa.select(*chosen)
-    if source.event_time is None or bounds is None:
-        return statement
-    if source.event_time not in table.c:
-        raise DataError(
-            f"table {source.table!r} has no column {source.event_time!r}",
-            where=f"pipeline {spec.name}",
-            fix=did_you_mean(source.event_time, list(table.c.keys())),
-        )
-    column = table.c[source.event_time]
-    aware = bool(getattr(column.type, "timezone", False))
-    if isinstance(column.type, (sa.String, sa.Text)):
-        low, high = (bound(b, False).isoformat(sep=" ") for b in (bounds.start, bounds.end))
-        return statement.where(column >= low, column < high)
-    return statement.where(column >= bound(bounds.start, aware), column < bound(bounds.end, aware))
-
-
-@lru_cache(maxsize=8)
-def _engine(url: str, base_dir: str, where: str) -> Any:
-    import sqlalchemy as sa
-
-    def secret(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise SourceError(
-                f"the environment variable {match[1]} is not set", where=where, fix=f"export {match[1]}=…"
-            )
-        return os.environ[match[1]]
-
-    full = re.sub(r"\$\{(\w+)\}", secret, url)
-    if full.startswith("sqlite:///") and not full.startswith("sqlite:////"):
-        full = f"sqlite:///{Path(base_dir) / full.removeprefix('sqlite:///')}"
-    try:
-        return sa.create_engine(full)
-    except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-        raise SourceError(
-            f"the database URL cannot be used: {type(error).__name__}",
-            where=where,
-            fix="Write dialect+driver://user@host/name, such as postgresql+psycopg2://…",
         ) from None
 
 
@@ -348,27 +262,51 @@ def call_any(function: Callable[..., Any], *args: Any, where: str) -> Any:
             where=where,
             fix="It may pass; the step is tried again.",
         ) from error
+    except MlpipeError:
+        raise
     except Exception as error:  # the boundary to the user's code
         raise UserCodeError(
             f"{name} raised {type(error).__name__}: {error}",
-            where=f"{where}, {_line(error)}",
+            where=", ".join(x for x in (where, _line(error) or defined(function)) if x),
             fix="Mend the function.",
         ) from error
 
 
 def call(function: Callable[..., Any], *args: Any, where: str) -> pd.DataFrame:
     """Call a user's function that must return a frame; raises as `call_any`, and when it returns anything else."""
-    return _frame(
-        call_any(function, *args, where=where), f"{where}, function {getattr(function, '__name__', '')}"
+    return _frame(call_any(function, *args, where=where), f"{where}, {defined(function)}")
+
+
+def defined(function: Any) -> str:
+    """File and line where a user's function stands, else its name."""
+    while hasattr(function, "__wrapped__") or hasattr(function, "func"):
+        function = getattr(function, "__wrapped__", None) or function.func
+    function = getattr(function, "__func__", function)
+    methods = vars(type(function))
+    code = getattr(function, "__code__", None) or getattr(methods.get("__call__"), "__code__", None)
+    if code is None:
+        return f"function {getattr(function, '__name__', type(function).__name__)}"
+    return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+_FOREIGN = tuple(
+    f"{folder}/"
+    for folder in (
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        Path(mlpipe.__file__).parent,
     )
+)
 
 
 def _line(error: BaseException) -> str:
-    """File and line where the user's code raised."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    """File and line where the user's code raised: the innermost frame that is neither installed nor of this package."""
+    trace, found = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_FOREIGN) and "site-packages" not in file:
+            found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return found
 
 
 def _frame(value: Any, where: str) -> pd.DataFrame:

@@ -153,7 +153,9 @@ def described(spec: PipelineSpec, store: str) -> str:
         ", ".join(f"{g.kind}({', '.join(str(v) for v in g.params.values())})" for g in spec.gates)
         or "none declared"
     )
-    off = "" if spec.automation == "on" else " Its schedule is off (automation: off)."
+    off = "" if spec.automation == "on" or calendar.every == "none" else " Its schedule is off (automation: off)."
+    if spec.retrain is not None:
+        off += f" Its 'retrain' policy is read, but nothing acts on it yet: start {spec.name}_training by hand."
     return (
         f"{spec.name}: good. {len(spec.sources)} sources ({', '.join(spec.sources)}), {when}; features from {features}; {model} learns from {length}; "
         f"gates: {gates}. Deployment {spec.deployment}, store {store}.{off}"

@@ -1,0 +1,185 @@
+"""Reading from databases: a table by its event time, or a query of the user's own."""
+
+import os
+import re
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from mlpipe.errors import DataError, SourceError, TransientError, did_you_mean
+from mlpipe.spec.calendar import Window
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.sources import SqlSource
+
+MARGIN = timedelta(days=1)
+"""A table is asked for this much more on both sides, and cut exactly afterwards: local times that happen twice or never, and text in
+whatever spelling, cannot be compared exactly by the database."""
+
+
+def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: str) -> pd.DataFrame:
+    """Rows of a table or query in a stretch of time; of a table somewhat more.
+
+    Raises
+    ------
+    TransientError
+        When the database does not answer, which may pass.
+    SourceError, DataError
+        When the query is wrong, or a table or column does not exist.
+    """
+    import sqlalchemy as sa
+
+    engine = _engine(_url(source.url, str(spec.base_dir), where))
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                # Local bounds then mean the same against columns with a time zone and without.
+                zone = source.timezone or spec.partitions.timezone
+                connection.execute(sa.select(sa.func.set_config("TimeZone", zone, False)))
+            statement = _statement(source, spec, window, connection, where)
+            return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
+    except sa.exc.OperationalError as error:
+        if _is_wrong(engine, error):
+            raise _failed(error, where) from None
+        raise TransientError(
+            f"the database did not answer: {_first(error)}",
+            where=where,
+            fix="Is it running, and is 'url' right?",
+        ) from None
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError) as error:
+        raise _failed(error, where) from None
+
+
+def _failed(error: Exception, where: str) -> SourceError:
+    return SourceError(
+        f"the query failed: {_first(error)}", where=where, fix="Mend 'table', 'query' or 'event_time'."
+    )
+
+
+def _is_wrong(engine: Any, error: Exception) -> bool:
+    """SQLite calls everything operational: a name that does not exist, and a lock that will pass."""
+    text = _first(error).lower()
+    return engine.dialect.name == "sqlite" and not any(
+        w in text for w in ("locked", "busy", "unable to open")
+    )
+
+
+def _first(error: Exception) -> str:
+    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _statement(
+    source: SqlSource, spec: PipelineSpec, window: Window | None, connection: Any, where: str
+) -> Any:
+    import sqlalchemy as sa
+
+    zone = ZoneInfo(source.timezone or spec.partitions.timezone)
+    lite = connection.dialect.name == "sqlite"
+    if source.query is not None:
+        named = set(re.findall(r"(?<!:):(\w+)", source.query))
+        bounds = {} if window is None else {"start": window.start, "end": window.end}
+        local = {k: _local(v, zone) for k, v in bounds.items() if k in named}
+        # SQLite compares text: without a fraction midnight sorts before every spelling of itself.
+        values = {k: v.isoformat(sep=" ") if lite else v for k, v in local.items()}
+        return sa.text(source.query).bindparams(**values)
+    table = _table(source, connection, where)
+    time = None if source.event_time is None else _time(table, source.event_time, where)
+    named_columns = [
+        *(source.columns or ()),
+        *source.keys,
+        *([source.event_time] if source.event_time else []),
+    ]
+    columns = [c.name for c in table.c] if source.columns is None else list(dict.fromkeys(named_columns))
+    textual = time is not None and (lite or isinstance(time.type, sa.String))
+    chosen = [_column(table, c, where) for c in columns]
+    if time is not None and lite:
+        # Its dates are text in more spellings than SQLAlchemy reads.
+        chosen = [sa.type_coerce(c, sa.String).label(c.name) if c is time else c for c in chosen]
+    statement = sa.select(*chosen)
+    if time is None or window is None:
+        return statement
+    low, high = window.start - MARGIN, window.end + MARGIN
+    if textual:
+        days = (_local(low, zone).date().isoformat(), _local(high + MARGIN, zone).date().isoformat())
+        time = sa.type_coerce(time, sa.String)
+        return statement.where(time >= days[0], time < days[1])
+    aware = bool(getattr(time.type, "timezone", False))
+    if not aware:
+        low, high = _local(low, zone), _local(high, zone)
+    return statement.where(time >= low, time < high)
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> datetime:
+    return instant.astimezone(zone).replace(tzinfo=None)
+
+
+def _table(source: SqlSource, connection: Any, where: str) -> Any:
+    import sqlalchemy as sa
+
+    schema, _, name = (source.table or "").rpartition(".")
+    try:
+        return sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
+    except sa.exc.NoSuchTableError:
+        inspector = sa.inspect(connection)
+        known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+        raise SourceError(
+            f"there is no table {source.table!r}", where=where, fix=did_you_mean(name, known)
+        ) from None
+
+
+def _column(table: Any, name: str, where: str) -> Any:
+    if name not in table.c:
+        raise DataError(
+            f"table {table.name!r} has no column {name!r}",
+            where=where,
+            fix=did_you_mean(name, list(table.c.keys())),
+        )
+    return table.c[name]
+
+
+def _time(table: Any, name: str, where: str) -> Any:
+    import sqlalchemy as sa
+
+    column = _column(table, name, where)
+    if isinstance(column.type, (sa.Numeric, sa.Integer, sa.Boolean)):
+        raise DataError(
+            f"column {name!r} holds numbers ({column.type}), not times",
+            where=where,
+            fix="Write a 'query' that turns them into times, or a 'load' function.",
+        )
+    return column
+
+
+def _url(url: str, base_dir: str, where: str) -> Any:
+    """The URL with its variables filled in; a relative path of SQLite starts from the project's folder."""
+    import sqlalchemy as sa
+
+    def secret(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise SourceError(
+                f"the environment variable {match[1]} is not set", where=where, fix=f"export {match[1]}=…"
+            )
+        return os.environ[match[1]]
+
+    try:
+        full = sa.make_url(re.sub(r"\$\{(\w+)\}", secret, url))
+        if full.get_backend_name() == "sqlite" and full.database and not full.database.startswith(":"):
+            full = full.set(database=os.path.join(base_dir, full.database))
+        full.get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, ImportError) as error:
+        # The message may quote the URL, and with it a password.
+        raise SourceError(
+            f"the database URL cannot be used: {type(error).__name__}",
+            where=where,
+            fix="Write dialect+driver://user@host/name, such as postgresql+psycopg2://…",
+        ) from None
+    return full
+
+
+@lru_cache(maxsize=8)
+def _engine(url: Any) -> Any:
+    import sqlalchemy as sa
+
+    return sa.create_engine(url)

@@ -1,6 +1,7 @@
 """The command `mlpipe`: parse, call, print."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from mlpipe.errors import (
 
 if TYPE_CHECKING:
     from mlpipe.ledger.chain import Ledger
+    from mlpipe.ledger.entry import Entry
     from mlpipe.spec.pipeline import PipelineSpec
     from mlpipe.stores.store import Store
 
@@ -31,6 +33,7 @@ EXIT_CODES: tuple[tuple[type[MlpipeError], int, str], ...] = (
     (StoreError, 8, "the store is damaged or cannot be written"),
     (MlpipeError, 1, "any other error of mlpipe"),
 )
+DEBUG = "show the traceback of an error"
 EPILOG = "exit codes: 0 done; 2 the command line is wrong; " + "; ".join(
     f"{code} {text}" for _, code, text in sorted(EXIT_CODES, key=lambda e: e[1])
 )
@@ -41,18 +44,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser().parse_args(argv)
     try:
         code = args.call(args)
-    except MlpipeError as error:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        _warn("interrupted; what was recorded stays, and the same command goes on from there")
+        code = 130
+    except Exception as error:
         if args.debug:
             raise
-        print(f"mlpipe: {error}", file=sys.stderr)
-        code = next(c for kind, c, _ in EXIT_CODES if isinstance(error, kind))
-    except KeyboardInterrupt:
-        print(
-            "mlpipe: interrupted; what was recorded stays, and the same command goes on from there",
-            file=sys.stderr,
-        )
-        code = 130
+        code = _told(error)
     sys.exit(code or 0)
+
+
+def _told(error: Exception) -> int:
+    """Print the paragraph of an error, and give its exit code."""
+    known: BaseException | None = error if isinstance(error, MlpipeError) else None
+    if known is None:
+        from mlpipe.orchestration.causes import cause, first_line, place
+
+        known = cause(error)
+    if known is None:
+        where = place(error)
+        print(f"mlpipe: {where + ': ' if where else ''}{first_line(error)}", file=sys.stderr)
+        print("Put --debug at the end of the command to see the traceback.", file=sys.stderr)
+        return 1
+    print(f"mlpipe: {known}", file=sys.stderr)
+    return next(c for kind, c, _ in EXIT_CODES if isinstance(known, kind))
+
+
+def _warn(text: str) -> None:
+    print(f"mlpipe: {text}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="mlpipe", description="The machine-learning lifecycle as one Dagster asset graph.", epilog=EPILOG
     )
-    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    top.add_argument("--debug", action="store_true", help=DEBUG)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _run(commands)
     _check(commands)
@@ -82,6 +106,7 @@ def _command(
         name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.set_defaults(call=call)
+    made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
     if pipeline:
         made.add_argument("pipeline", help="name of the pipeline")
     made.add_argument(
@@ -132,23 +157,23 @@ def _run(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """`mlpipe run`."""
     from mlpipe.orchestration.locate import pipeline_of
-    from mlpipe.orchestration.runs import execute, heads_of, plan
+    from mlpipe.orchestration.runs import execute, heads_of, plan, span
+    from mlpipe.orchestration.runtime import LISTENERS, instant_of
     from mlpipe.records.codec import from_bytes
+    from mlpipe.spec.calendar import WHOLE
     from mlpipe.views.progress import bars
     from mlpipe.views.summary import summary
 
     spec, defs = pipeline_of(args.pipeline, Path.cwd(), args.target)
-    first, last = _range(spec, args)
-    for key in args.train_at:
-        spec.partitions.window(key)
-    train_at = args.train_at or (["all"] if spec.partitions.every == "none" else [])
+    first, last = span(spec, args.first, args.last, args.train_at)
+    if args.as_of:
+        instant_of(args.as_of, "--as-of")
+    train_at = args.train_at or ([WHOLE] if spec.partitions.every == "none" else [])
     requests = plan(spec, first, last, train_at, reason=args.reason, as_of=args.as_of)
     with bars() as (tell, listen):
-        from mlpipe.orchestration.runtime import LISTENERS
-
         LISTENERS.append(listen)
         try:
-            execute(spec, defs, requests, tell)
+            execute(spec, defs, requests, tell, _warn)
         finally:
             LISTENERS.remove(listen)
     store, ledger = _open(spec)
@@ -160,25 +185,6 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(summary(spec.name, heads, evaluations, ledger.state()))
     return 0
-
-
-def _range(spec: "PipelineSpec", args: argparse.Namespace) -> tuple[str, str]:
-    if spec.partitions.every == "none":
-        if args.first or args.last:
-            raise MlpipeError(
-                f"pipeline {spec.name!r} has no partitions",
-                fix=f"Leave --from and --to out: mlpipe run {spec.name}",
-            )
-        return "all", "all"
-    if not args.first:
-        raise MlpipeError(
-            "--from is missing",
-            fix=f"Name the first partition, such as --from {spec.partitions.key(spec.partitions.first)}",
-        )
-    last = args.last or args.first
-    if not spec.partitions.keys(args.first, last):
-        raise MlpipeError(f"--to {last} is before --from {args.first}", fix="Swap them.")
-    return args.first, last
 
 
 # -- check --------------------------------------------------------------------------------------------------------
@@ -241,14 +247,12 @@ def promote(args: argparse.Namespace) -> int:
     from mlpipe.ledger import promotion
     from mlpipe.orchestration.runtime import who
 
-    spec, store, ledger = _pipeline(args)
+    spec, _, ledger = _pipeline(args)
     entry = promotion.promote(
         ledger, args.version, who(), args.reason, now=datetime.now(UTC), override=args.override
     )
     _mirrored(spec, ledger)
-    print(
-        f"{spec.name}@{entry.to_version} is in production now (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}."
-    )
+    print(f"{_moved(spec.name, entry)} now. Ledger entry {entry.number}.")
     return 0
 
 
@@ -267,9 +271,7 @@ def rollback(args: argparse.Namespace) -> int:
 
     entry = promotion.rollback(ledger, args.to, who(), args.reason, now=datetime.now(UTC), prove=prove)
     _mirrored(spec, ledger)
-    print(
-        f"{spec.name}@{entry.to_version} is in production again (was: {_version(spec.name, entry.from_version)}). Ledger entry {entry.number}."
-    )
+    print(f"{_moved(spec.name, entry)} again. Ledger entry {entry.number}.")
     return 0
 
 
@@ -282,8 +284,9 @@ def history(args: argparse.Namespace) -> int:
     return 0
 
 
-def _version(name: str, number: int | None) -> str:
-    return "nothing" if number is None else f"{name}@{number}"
+def _moved(name: str, entry: "Entry") -> str:
+    before = "nothing" if entry.from_version is None else f"{name}@{entry.from_version}"
+    return f"{before} was in production; {name}@{entry.to_version} is"
 
 
 def _pipeline(args: argparse.Namespace) -> "tuple[PipelineSpec, Store, Ledger]":
@@ -302,16 +305,14 @@ def _open(spec: "PipelineSpec") -> "tuple[Store, Ledger]":
 
 def _mirrored(spec: "PipelineSpec", ledger: "Ledger") -> None:
     """Show the decision in Dagster. The ledger is the truth: a mirror that fails is said, and repaired by the next run."""
-    import dagster as dg
-
-    from mlpipe.orchestration.production import mirror
+    from mlpipe.orchestration.production import mirror_or_tell
     from mlpipe.orchestration.runs import instance
 
     try:
         with instance() as on:
-            mirror(on, spec, ledger)
-    except (MlpipeError, dg.DagsterError) as error:
-        print(f"mlpipe: the decision is recorded, but Dagster does not show it yet: {error}", file=sys.stderr)
+            mirror_or_tell(on, spec, ledger, _warn)
+    except MlpipeError as error:
+        _warn(f"the decision is recorded, but Dagster does not show it yet: {error}")
 
 
 # -- store --------------------------------------------------------------------------------------------------------
@@ -336,6 +337,7 @@ def _store(commands: Any) -> None:
             metavar="URL",
             help="the store; default: $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe",
         )
+        made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
         made.set_defaults(call=call)
 
 

@@ -94,7 +94,7 @@ def asset_spec(spec: PipelineSpec, name: str) -> dg.AssetSpec:
         group_name=spec.name,
         kinds=KINDS[name],
         owners=list(spec.owners),
-        tags={"mlpipe/stage": STAGES[name].name, **{k: v for k, v in spec.tags.items()}},
+        tags={"mlpipe/stage": STAGES[name].name, **spec.tags},
         code_version=code_version(spec, name),
         partitions_def=partitions_of(spec.partitions),
         metadata={

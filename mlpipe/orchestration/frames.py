@@ -16,8 +16,10 @@ PARTITION = "partition"
 
 
 class FramesIOManager(dg.IOManager):
-    """Loads a pipeline's tables. One partition gives a frame; several give one frame with the column ``partition``, or a mapping
-    from key to frame where the input is annotated as a `dict`.
+    """Loads a pipeline's tables.
+
+    One partition gives a frame; several give one frame with the column ``partition``, or a mapping from key to frame where the input is
+    annotated as a `dict`.
     """
 
     def __init__(self, spec: PipelineSpec) -> None:

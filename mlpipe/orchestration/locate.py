@@ -170,7 +170,9 @@ def _table(file: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
     try:
         table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise NotFoundError(f"this is no valid TOML: {error}", where=str(file), fix="Mend the line.") from None
+        raise NotFoundError(
+            f"this is no valid TOML: {error}", where=str(file), fix="Mend the line."
+        ) from None
     for key in keys:
         table = table.get(key) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
-from mlpipe.errors import MlpipeError
+from mlpipe.errors import MlpipeError, NotFoundError
 from mlpipe.orchestration.assets import STAGES
 from mlpipe.orchestration.causes import cause, first_line
 from mlpipe.orchestration.events import DagsterHeads
@@ -26,6 +26,7 @@ from mlpipe.orchestration.runtime import (
     who,
 )
 from mlpipe.records.codec import Head
+from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -61,12 +62,16 @@ def instance() -> dg.DagsterInstance:
     if not Path(home).is_absolute():
         raise MlpipeError(f"DAGSTER_HOME must be an absolute path, and is {home!r}", fix=fix)
     if not Path(home).is_dir():
-        raise MlpipeError(f"there is no folder {home}, which DAGSTER_HOME names", fix=f'Make it: mkdir -p "{home}"')
+        raise MlpipeError(
+            f"there is no folder {home}, which DAGSTER_HOME names", fix=f'Make it: mkdir -p "{home}"'
+        )
     try:
         return dg.DagsterInstance.get()
     except (dg.DagsterError, OSError, SQLAlchemyError) as error:
         raise MlpipeError(
-            f"Dagster cannot open its instance: {first_line(error)}", where=home, fix="Look at its dagster.yaml."
+            f"Dagster cannot open its instance: {first_line(error)}",
+            where=home,
+            fix="Look at its dagster.yaml.",
         ) from error
 
 
@@ -120,17 +125,58 @@ def plan(
     the whole range, by whoever is champion.
     """
     note = reason or f"mlpipe run {spec.name} --from {first} --to {last}"
-    common = {"reason": note, "as_of": as_of}
-    requests = [Request("ingest", first, last, **common)]
+
+    def request(job: str, start: str, end: str, assets: tuple[str, ...] = ()) -> Request:
+        return Request(job, start, end, assets, reason=note, as_of=as_of)
+
+    requests = [request("ingest", first, last)]
     trainings = sorted(set(train_at))
     if not trainings:
-        return [*requests, Request("daily", first, last, MONITOR, **common)]
+        return [*requests, request("daily", first, last, MONITOR)]
     for key, following in zip(trainings, [*trainings[1:], None], strict=True):
-        requests.append(Request("training", key, key, **common))
-        days = [k for k in spec.partitions.keys(first, last) if k >= key and (following is None or k < following)]
+        requests.append(request("training", key, key))
+        days = [
+            d for d in spec.partitions.keys(first, last) if d >= key and (following is None or d < following)
+        ]
         if days:
-            requests.append(Request("daily", days[0], days[-1], MONITOR, **common))
+            requests.append(request("daily", days[0], days[-1], MONITOR))
     return requests
+
+
+def span(spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequence[str]) -> tuple[str, str]:
+    """First and last partition of what is asked for on the command line.
+
+    Raises
+    ------
+    NotFoundError
+        When a partition does not exist, or has not ended yet; naming the newest that has.
+    MlpipeError
+        When a bound is missing or not needed, or they stand the wrong way round.
+    """
+    calendar = spec.partitions
+    if calendar.every == "none":
+        if first or last or train_at:
+            raise MlpipeError(
+                f"pipeline {spec.name!r} has no partitions",
+                fix=f"Leave --from, --to and --train-at out: mlpipe run {spec.name}",
+            )
+        return WHOLE, WHOLE
+    if not first:
+        raise MlpipeError(
+            "--from is missing",
+            fix=f"Name the first partition, such as --from {calendar.key(calendar.first)}",
+        )
+    last, moment = last or first, now()
+    for key in (first, last, *train_at):
+        if calendar.window(key).end > moment:
+            ended = calendar.complete_until(moment)
+            raise NotFoundError(
+                f"partition {key} has not ended yet",
+                fix=f"The newest that has is {ended[-1]}." if ended else "None has ended so far.",
+            )
+    if not calendar.keys(first, last):
+        raise MlpipeError(f"--to {last} is before --from {first}", fix="Swap them.")
+    return first, last
 
 
 def execute(

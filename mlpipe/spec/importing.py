@@ -5,11 +5,11 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlpipe.errors import did_you_mean
+from mlpipe.spec.nodes import KeyPath, choices, unknown_names
 
 _REFERENCE = re.compile(r"([A-Za-z_][\w.]*|[\w./\-]+\.py):([A-Za-z_]\w*)")
 ESTIMATOR_PACKAGES = ("sklearn",)
@@ -32,12 +32,14 @@ def function_of(reference: str, base_dir: Path) -> Any:
     if match is None:
         raise ValueError(f"{reference!r} names no function; write 'module:function' or 'file.py:function'")
     module_name, name = match.groups()
-    module = (
-        _file_module(module_name, base_dir) if module_name.endswith(".py") else _module(module_name, base_dir)
-    )
+    load = _file_module if module_name.endswith(".py") else _module
+    try:
+        module = load(module_name, base_dir)
+    except (ImportError, SyntaxError) as error:
+        raise ValueError(f"{module_name} cannot be imported: {error}") from None
     if not hasattr(module, name):
-        known = sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))
-        raise ValueError(f"{module_name} has no {name!r}. {did_you_mean(name, known)}")
+        known = sorted(n for n, v in vars(module).items() if inspect.isfunction(v) and not n.startswith("_"))
+        raise ValueError(f"{module_name} has no function {name!r}. {choices(name, known)}".rstrip())
     value = getattr(module, name)
     if not inspect.isfunction(value):
         raise ValueError(f"{reference!r} is a {type(value).__name__}, not a function")
@@ -48,7 +50,7 @@ def _file_module(file: str, base_dir: Path) -> Any:
     path = (base_dir / file).resolve()
     if not path.is_file():
         near = sorted(p.name for p in base_dir.glob("*.py"))
-        raise ValueError(f"there is no file {file!r} in {base_dir}. {did_you_mean(file, near)}")
+        raise ValueError(f"there is no file {file!r} in {base_dir}. {choices(file, near)}".rstrip())
     package = _package_of(path)
     if package is not None:
         return importlib.import_module(package)
@@ -59,7 +61,11 @@ def _file_module(file: str, base_dir: Path) -> Any:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]  # a second attempt must not find half a module
+        raise
     return module
 
 
@@ -68,9 +74,11 @@ def _package_of(path: Path) -> str | None:
     parts = [path.stem]
     for parent in path.parents:
         if not (parent / "__init__.py").exists():
-            dotted = ".".join(reversed(parts))
-            spec = importlib.util.find_spec(parts[-1]) if str(parent) in sys.path else None
-            return dotted if spec is not None else None
+            root = parent / parts[-1]
+            found = importlib.util.find_spec(parts[-1]) if str(parent) in sys.path else None
+            # Another module of that name may come first on the path.
+            ours = (str(root.with_suffix(".py")), str(root / "__init__.py"))
+            return ".".join(reversed(parts)) if found is not None and found.origin in ours else None
         parts.append(parent.name)
     return None
 
@@ -92,16 +100,36 @@ def _module(name: str, base_dir: Path) -> Any:
         ) from None
 
 
-def estimator_of(settings: Mapping[str, Any]) -> Any:
+def estimator_of(settings: Mapping[str, Any], report: Callable[[KeyPath, str], None]) -> Any:
     """Estimator that ``{class: sklearn.ensemble.RandomForestClassifier, params: {…}}`` describes.
 
-    Raises
-    ------
-    ValueError
-        When the class does not exist, is no scikit-learn estimator, or has no such parameter.
+    Returns
+    -------
+    estimator
+        Without the parameters that are wrong; None when there is no such class. Either is reported, with the path below `settings`.
     """
-    path, params = settings.get("class"), settings.get("params") or {}
-    if not isinstance(path, str) or "." not in path:
+    path, params = settings.get("class"), settings.get("params")
+    try:
+        kind = _estimator_class(path)
+    except ValueError as error:
+        report(("class",), str(error))
+        return None
+    if params is not None and not isinstance(params, Mapping):
+        report(("params",), f"must be a mapping of keys, got {params!r}")
+        params = {}
+    given, known = dict(params or {}), sorted(inspect.signature(kind).parameters)
+    for where, text in unknown_names(given, known, kind.__name__):
+        report(("params", *where), text)
+    try:
+        return kind(**{k: v for k, v in given.items() if k in known})
+    except TypeError as error:
+        report(("class",), f"{kind.__name__} cannot be made: {error}")
+        return None
+
+
+def _estimator_class(path: object) -> type:
+    """Class of scikit-learn; ValueError when there is none of that name, or it is no estimator."""
+    if not isinstance(path, str) or not re.fullmatch(r"[A-Za-z]\w*(\.[A-Za-z_]\w*)+", path, re.ASCII):
         raise ValueError(
             f"model class {path!r} is no dotted name such as 'sklearn.ensemble.RandomForestClassifier'"
         )
@@ -112,19 +140,11 @@ def estimator_of(settings: Mapping[str, Any]) -> Any:
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError:
+    except ImportError:
         raise ValueError(f"there is no module {module_name!r}") from None
     from sklearn.base import BaseEstimator
 
-    known = [
-        n
-        for n in dir(module)
-        if inspect.isclass(getattr(module, n)) and issubclass(getattr(module, n), BaseEstimator)
-    ]
-    if name not in known:
-        raise ValueError(f"{module_name} has no estimator {name!r}. {did_you_mean(name, known)}")
-    accepted = sorted(getattr(module, name)().get_params(deep=False))
-    for param in params:
-        if param not in accepted:
-            raise ValueError(f"{name} has no parameter {param!r}. {did_you_mean(str(param), accepted)}")
-    return getattr(module, name)(**params)
+    kinds = {n: v for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, BaseEstimator)}
+    if name not in kinds:
+        raise ValueError(f"{module_name} has no estimator {name!r}. {choices(name, sorted(kinds))}".rstrip())
+    return kinds[name]

@@ -1,5 +1,6 @@
 """What is learned, from what, how it is judged, and when it is learned again."""
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -7,11 +8,24 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from mlpipe.core.gates import GATES
 from mlpipe.core.metrics import METRICS
-from mlpipe.core.threshold import validate_rule
-from mlpipe.errors import did_you_mean
-from mlpipe.spec.nodes import Duration, Names, Node, listed, one_of
+from mlpipe.core.threshold import RULES, validate_rule
+from mlpipe.spec.nodes import (
+    Duration,
+    Float,
+    Int,
+    KeyPath,
+    Names,
+    Node,
+    Wrong,
+    choices,
+    listed,
+    one_of,
+    unknown_names,
+)
 
 TaskName = Literal["binary", "multiclass", "regression"]
+BASELINES = ("constant", "rule")
+"""What a gate may compare with: the best constant answer, or the user's own rule."""
 MetricName = Annotated[str, one_of("metric", lambda: tuple(sorted(METRICS)))]
 
 
@@ -71,9 +85,6 @@ class Features(Node):
     def _one(self) -> Self:
         if bool(self.columns) == (self.function is not None):
             raise ValueError("features need either 'columns' or 'function'")
-        twice = sorted({c for c in self.columns if self.columns.count(c) > 1})
-        if twice:
-            raise ValueError(f"features name {', '.join(twice)} more than once")
         return self
 
 
@@ -89,7 +100,9 @@ class Model(Node):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.estimator is None) == (self.fit is None):
-            raise ValueError("a model needs either 'estimator' or 'fit'")
+            raise ValueError("a model needs either 'class' (in Python 'estimator') or 'fit'")
+        if isinstance(self.estimator, type):
+            raise ValueError(f"model {self.estimator.__name__} is a class; write {self.estimator.__name__}()")
         if self.estimator is not None and not (
             hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")
         ):
@@ -98,19 +111,17 @@ class Model(Node):
             )
         if self.estimator is not None and self.params:
             known = sorted(self.estimator.get_params(deep=True))
-            for name in self.params:
-                if name not in known:
-                    raise ValueError(
-                        f"{type(self.estimator).__name__} has no parameter {name!r}. {did_you_mean(name, known)}"
-                    )
+            wrong = unknown_names(self.params, known, type(self.estimator).__name__)
+            if wrong:
+                raise Wrong(*((("params", *path), text) for path, text in wrong))
         return self
 
 
 class Split(Node):
-    """The last `test` of the window judges, the `valid` before it chooses, the rest trains; defaults: 15% each."""
+    """The last `test` of the window judges, the `valid` before it chooses, the rest trains."""
 
-    valid: Duration | None = None
-    test: Duration | None = None
+    valid: Duration | None = Field(default=None, description="default: 15% of the window")
+    test: Duration | None = Field(default=None, description="default: 15% of the window")
     embargo: Duration = Field(
         default="0s", validate_default=True, description="gap left before valid and before test"
     )
@@ -125,35 +136,39 @@ class Gate(Node):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         required, optional, _ = GATES[self.kind]
-        known = (*required, *optional)
+        known, owner = (*required, *optional), f"gate {self.kind}"
         missing = [r for r in required if r not in self.params]
-        unknown = [p for p in self.params if p not in known]
+        wrong: list[tuple[KeyPath, str]] = []
         if missing:
-            raise ValueError(f"gate {self.kind} needs {', '.join(missing)}")
-        if unknown:
-            raise ValueError(
-                f"gate {self.kind} has no option {unknown[0]!r}. {did_you_mean(unknown[0], known)}"
-            )
-        metric = self.params.get("metric")
-        if metric is not None and metric not in METRICS:
-            raise ValueError(
-                f"gate {self.kind} names the unknown metric {metric!r}. {did_you_mean(str(metric), sorted(METRICS))}"
-            )
-        for name in ("value", "margin", "level"):
-            number = self.params.get(name)
-            if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
-                raise ValueError(f"gate {self.kind} needs a number as {name}, got {number!r}")
+            wrong.append(((), f"{owner} needs {' and '.join(missing)}"))
+        wrong += unknown_names(self.params, known, owner)
+        wrong += [((n,), text) for n, v in self.params.items() if n in known and (text := _gate_error(n, v))]
+        if wrong:
+            raise Wrong(*((("params", *path), text) for path, text in wrong))
         return self
+
+
+def _gate_error(name: str, value: object) -> str:
+    """What is wrong with a parameter of a gate; empty when it is right."""
+    if name == "metric":
+        known = sorted(METRICS)
+        return "" if value in known else f"unknown metric {value!r}. {choices(str(value), known)}"
+    if name == "baseline":
+        known = list(BASELINES)
+        return "" if value in known else f"unknown baseline {value!r}. {choices(str(value), known)}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
+        return f"{name} must be a number, got {value!r}"
+    return f"level must lie in (0, 1), got {value!r}" if name == "level" and not 0 < value < 1 else ""
 
 
 class Retrain(Node):
     """When to learn again: a cadence, and triggers."""
 
     every: Literal["never", "day", "week", "month"] = "month"
-    drift: float | None = Field(default=None, gt=0, description="PSI of any watched column")
-    drift_share: float | None = Field(default=None, gt=0, le=1, description="share of drifted columns")
-    score_drift: float | None = Field(default=None, gt=0, description="PSI of the score")
-    performance: float | None = Field(
+    drift: Float | None = Field(default=None, gt=0, description="PSI of any watched column")
+    drift_share: Float | None = Field(default=None, gt=0, le=1, description="share of drifted columns")
+    score_drift: Float | None = Field(default=None, gt=0, description="PSI of the score")
+    performance: Float | None = Field(
         default=None, gt=0, description="fall of the primary metric below its evaluation"
     )
     on_new_data: bool = False
@@ -164,12 +179,12 @@ class Retrain(Node):
 class Monitor(Node):
     """How live days are compared with what the champion learned from."""
 
-    window: int = Field(default=14, ge=1, description="trailing partitions compared at once")
+    window: Int = Field(default=14, ge=1, description="trailing partitions compared at once")
     watch: Names = Field(
         default=(),
         description="features that may raise an alarm; default: all but calendar and low-cardinality ones",
     )
-    grid_window: int = Field(
+    grid_window: Int = Field(
         default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid"
     )
 
@@ -187,15 +202,17 @@ class Problem(Node):
 class Retries(Node):
     """How often a step is tried again after a fault that may pass. Back-off is exponential, with jitter."""
 
-    times: int = Field(default=3, ge=0, le=10)
+    times: Int = Field(default=3, ge=0, le=10)
     delay: Duration = Field(default="2s", validate_default=True)
 
 
 def rule_error(rule: object) -> object:
     """Validator of a threshold rule; see `mlpipe.core.threshold.RULES`."""
-    problem = validate_rule(rule)
+    huge = isinstance(rule, int) and not abs(rule) < 2**64
+    problem = f"a threshold must lie in [0, 1], got {rule!r}" if huge else validate_rule(rule)
     if problem:
-        raise ValueError(problem)
+        more = "" if "Valid:" in problem or "Did you mean" not in problem else f" Valid: {', '.join(RULES)}."
+        raise ValueError(problem + more)
     return rule
 
 

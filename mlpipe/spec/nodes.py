@@ -1,16 +1,21 @@
 """The base of every node of a specification, and the value types that they share."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
-from mlpipe.errors import did_you_mean
+KeyPath = tuple[str | int, ...]
+"""Where a value stands: the keys and positions that lead to it."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_LISTED = 40
+LONGEST = timedelta(days=36525)
+"""No duration may be longer: a century, so that no date computed from one leaves the range of dates."""
 
 
 class Node(BaseModel):
@@ -19,34 +24,57 @@ class Node(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, strict=False)
 
 
+class Wrong(ValueError):
+    """Several mistakes found by one validator, each with its path below the node that is validated."""
+
+    def __init__(self, *mistakes: tuple[KeyPath, str]) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(text for _, text in mistakes))
+
+
+def choices(name: str, known: Sequence[str]) -> str:
+    """Sentences with names close to a wrong one and with all valid ones; too many to read are left out."""
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"Did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
+    return (hint + (f"Valid: {', '.join(known)}." if 0 < len(known) <= _LISTED else "")).rstrip()
+
+
 def parse_duration(value: object) -> timedelta:
     """Length of time from text such as ``"30d"``, ``"90m"``, ``"1d 12h"``; units s, m, h, d, w.
 
     Raises
     ------
     ValueError
-        When the text is no duration, or is negative.
+        When the text is no duration, or the duration is negative or longer than a century.
     """
     if isinstance(value, timedelta):
-        if value < timedelta(0):
-            raise ValueError("a duration must not be negative")
-        return value
-    parts = str(value).split()
-    matches = [re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", part) for part in parts]
-    if not matches or not all(matches):
-        raise ValueError(
-            f"{value!r} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'"
-        )
-    return timedelta(seconds=sum(float(m[1]) * _UNITS[m[2]] for m in matches if m))
+        length = value
+    else:
+        parts = str(value).split()
+        matches = [re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([smhdw])", part, re.ASCII) for part in parts]
+        if not matches or not all(matches):
+            raise ValueError(
+                f"{value!r} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'"
+            )
+        seconds = sum(float(m[1]) * _UNITS[m[2]] for m in matches if m)
+        length = timedelta(seconds=min(seconds, LONGEST.total_seconds() + 1))
+    if length < timedelta(0):
+        raise ValueError("a duration must not be negative")
+    if length > LONGEST:
+        raise ValueError(f"a duration must not be longer than a century, got {value!r}")
+    return length
 
 
 def duration_text(value: timedelta) -> str:
     """Shortest text that `parse_duration` reads back, such as ``"1d 12h"``."""
-    left, parts = int(value.total_seconds()), []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+    left, parts = value // timedelta(seconds=1), []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if left // size:
             parts.append(f"{left // size}{unit}")
             left %= size
+    fraction = f".{value.microseconds:06d}".rstrip("0") if value.microseconds else ""
+    if left or fraction:
+        parts.append(f"{left}{fraction}s")
     return " ".join(parts) or "0s"
 
 
@@ -65,11 +93,11 @@ Name = Annotated[str, AfterValidator(_name)]
 
 
 def one_of(kind: str, known: Callable[[], tuple[str, ...]]) -> Any:
-    """Validator: the value must be one of `known()`; the error lists close names."""
+    """Validator: the value must be one of `known()`; the error lists them, and close names first."""
 
     def check(value: str) -> str:
         if value not in known():
-            raise ValueError(f"unknown {kind} {value!r}. {did_you_mean(value, known())}")
+            raise ValueError(f"unknown {kind} {value!r}. {choices(value, known())}")
         return value
 
     return AfterValidator(check)
@@ -84,4 +112,22 @@ def listed(value: object) -> object:
     return (value,)
 
 
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, got {value!r}")
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Float = Annotated[float, BeforeValidator(_no_bool)]
+"""A number; true and false are none."""
+Int = Annotated[int, BeforeValidator(_no_bool)]
+
+
+def unknown_names(given: Mapping[str, Any], known: Sequence[str], owner: str) -> list[tuple[KeyPath, str]]:
+    """Mistakes of parameters that their owner does not have."""
+    return [
+        ((name,), f"{owner} has no parameter {name!r}. {choices(str(name), known)}")
+        for name in given
+        if name not in known
+    ]

@@ -1,16 +1,15 @@
 """The frozen specification of one pipeline, and the checks that need more than one of its parts."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlpipe.core.gates import GATES
 from mlpipe.core.metrics import METRICS
-from mlpipe.errors import did_you_mean
-from mlpipe.spec.calendar import DEFAULT_WINDOW, Calendar
+from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
 from mlpipe.spec.modeling import (
     Features,
     Gate,
@@ -25,14 +24,62 @@ from mlpipe.spec.modeling import (
     TaskName,
     ThresholdRule,
 )
-from mlpipe.spec.nodes import Duration, Name, Names, Node, parse_duration
-from mlpipe.spec.sources import AnySource, Source, UpstreamSource
+from mlpipe.spec.nodes import (
+    Duration,
+    Float,
+    Int,
+    KeyPath,
+    Name,
+    Names,
+    Node,
+    Wrong,
+    choices,
+    duration_text,
+    parse_duration,
+)
+from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
 
-Problems = Iterator[tuple[tuple[str | int, ...], str]]
+Problems = Iterator[tuple[KeyPath, str]]
+Deployment = Literal["dev", "stage", "prod"]
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_TAG_KEY = re.compile(r"(?!mlpipe/|dagster/)([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
+_MOST = 1_000_000
+ANY = "*"
+"""Any key or position, in a path that stands for many."""
 
 
 def _window(value: object) -> object:
-    return value if isinstance(value, (int, timedelta)) or value is None else parse_duration(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, str, timedelta)):
+        raise ValueError(f"must be a duration such as '90d', or a number of partitions; got {value!r}")
+    window = value if isinstance(value, int) else parse_duration(value)
+    if not window:
+        raise ValueError("the training window must not be empty")
+    if isinstance(window, int) and not 0 < window <= _MOST:
+        raise ValueError(f"a number of partitions lies in [1, {_MOST:,}], got {window!r}")
+    return window
+
+
+def _owners(owners: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [o for o in owners if not (_EMAIL.fullmatch(o) or re.fullmatch(r"team:.+", o))]
+    if wrong:
+        texts = f"owner {wrong[0]!r} is neither an e-mail address nor a team such as 'team:growth'"
+        raise ValueError(texts if len(wrong) == 1 else f"{texts}, and {len(wrong) - 1} more")
+    return owners
+
+
+def _tags(tags: dict[str, str]) -> dict[str, str]:
+    wrong: list[tuple[KeyPath, str]] = []
+    for key, value in tags.items():
+        if not _TAG_KEY.fullmatch(key):
+            wrong.append(((key,), f"tag key {key!r} must be letters, digits, '_', '-', '.', at most 63"))
+        if not _TAG_VALUE.fullmatch(value):
+            wrong.append(((key,), f"tag value {value!r} must be letters, digits, '_', '-', '.', at most 63"))
+    if wrong:
+        raise Wrong(*wrong)
+    return tags
 
 
 class PipelineSpec(Node):
@@ -40,8 +87,10 @@ class PipelineSpec(Node):
 
     name: Name
     description: str = ""
-    owners: Names = ()
-    tags: dict[str, str] = {}
+    owners: Annotated[Names, AfterValidator(_owners)] = Field(
+        default=(), description="e-mail addresses, or teams such as 'team:growth'"
+    )
+    tags: Annotated[dict[str, str], AfterValidator(_tags)] = {}
     problem: Problem = Problem()
     partitions: Calendar
     sources: dict[Name, AnySource] = Field(min_length=1)
@@ -59,10 +108,10 @@ class PipelineSpec(Node):
         default=None, description="training window before a partition: a duration, or a number of partitions"
     )
     split: Split = Split()
-    min_coverage: float = Field(
+    min_coverage: Float = Field(
         default=0.8, ge=0.0, le=1.0, description="least share of the window's partitions that must be good"
     )
-    min_rows: int = Field(default=50, ge=2, description="least number of labelled rows to learn from")
+    min_rows: Int = Field(default=50, ge=2, description="least number of labelled rows to learn from")
     threshold: ThresholdRule = "max_f1"
     metrics: Metrics = ()
     baseline: Callable[..., Any] | None = Field(
@@ -76,13 +125,13 @@ class PipelineSpec(Node):
     )
     retrain: Retrain | None = None
     monitor: Monitor = Monitor()
-    bootstrap: int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
+    bootstrap: Int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
     blocks: str | None = Field(
         default=None, description="column whose values are resampled together; default: the day"
     )
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    seed: Int = Field(default=0, ge=0, lt=2**31)
     store: str | None = None
-    deployment: Name = "dev"
+    deployment: Deployment = "dev"
     automation: Literal["on", "off"] = "off"
     timeout: Duration | None = Field(default=None, description="longest time that one step may take")
     retries: Retries = Retries()
@@ -92,8 +141,12 @@ class PipelineSpec(Node):
 
     @property
     def primary(self) -> str:
-        """Name of the source whose rows are predicted: the first that is no side table."""
-        return next(iter(n for n, s in self.sources.items() if s.join is None))
+        """Name of the source whose rows are predicted: the first that is neither a side table nor the label's own."""
+        return self._main[0]
+
+    @property
+    def _main(self) -> list[str]:
+        return [n for n, s in self.sources.items() if s.join is None and n != self.label.source]
 
     @property
     def tables(self) -> dict[str, Source]:
@@ -104,27 +157,77 @@ class PipelineSpec(Node):
     def training_window(self) -> timedelta | int:
         return self.window if self.window is not None else DEFAULT_WINDOW[self.partitions.every]
 
-    def problems(self) -> Problems:
-        """Mistakes that show only when parts are seen together: where, and the sentence."""
-        yield from self._source_problems()
-        yield from self._label_problems()
-        yield from self._judgement_problems()
-        yield from self._training_problems()
+    @property
+    def known_task(self) -> tuple[str, ...] | None:
+        """Tasks that are still possible before labels are seen; None when nothing is known."""
+        return (self.task,) if self.task is not None else self._natural_tasks
 
-    def _source_problems(self) -> Problems:
-        main = [n for n, s in self.sources.items() if s.join is None and n != self.label.source]
+    @property
+    def _natural_tasks(self) -> tuple[str, ...] | None:
+        kind = _estimator_type(self.model.estimator)
+        return {"classifier": ("binary", "multiclass"), "regressor": ("regression",)}.get(kind)
+
+    def problems(self, tainted: Collection[KeyPath] = ()) -> Problems:
+        """Mistakes that show only when parts are seen together: where, and the sentence.
+
+        Parameters
+        ----------
+        tainted
+            Paths that are known to be wrong and hold a stand-in. A check that reads one of them is left out, for what it found would be
+            no more than a consequence.
+        """
+        joins, times, paths = ((("sources", ANY, key)) for key in ("join", "event_time", "path"))
+        of_label, every = ("label", "source"), ("partitions", "every")
+        model: tuple[KeyPath, ...] = (("model", "estimator"), ("model", "fit"), ("task",))
+        checks: tuple[tuple[tuple[KeyPath, ...], Callable[[], Problems]], ...] = (
+            ((joins, of_label), self._primary_problems),
+            ((joins, times, paths, of_label, every, ("prediction_time",)), self._time_problems),
+            ((joins, times), self._table_problems),
+            ((of_label, ("sources", ANY, "keys")), self._label_source_problems),
+            ((("label", "column"), ("label", "outcomes"), ("features", "columns")), self._feature_problems),
+            (model, self._metric_problems),
+            (model, self._task_problems),
+            ((("baseline",),), self._baseline_problems),
+            ((("window",), ("split",), every), self._window_problems),
+        )
+        for needs, check in checks:
+            if not any(_related(n, t) for n in needs for t in tainted):
+                yield from ((p, text) for p, text in check() if not any(_related(p, t) for t in tainted))
+
+    def _primary_problems(self) -> Problems:
+        main = self._main
         if not main:
             yield ("sources",), "one source must hold the rows to predict: the first without 'join'"
+        for other in main[1:]:
+            yield (
+                ("sources", other),
+                f"only '{main[0]}' can be the primary source; give '{other}' a 'join' (its columns 'on')",
+            )
+
+    def _time_problems(self) -> Problems:
+        if not self._main:
             return
-        if len(main) > 1:
-            text = f"only '{main[0]}' can be the primary source; give {', '.join(main[1:])} a 'join' (its columns 'on')"
-            yield ("sources", main[1]), text
-        primary = self.sources[main[0]]
+        name = self.primary
+        primary = self.sources[name]
         if self.partitions.every != "none" and primary.event_time is None and not _templated(primary):
             yield (
-                ("sources", main[0]),
+                ("sources", name),
                 "a partitioned source needs 'event_time' (the column it is cut by), or '{partition}' in its path",
             )
+        elif (
+            self.prediction_time is None
+            and primary.event_time is None
+            and any(s.event_time for s in self.tables.values())
+        ):
+            yield (
+                ("sources", name),
+                "a join as of the moment of prediction needs 'event_time' or 'prediction_time'",
+            )
+        own = self.sources.get(self.label.source or name, primary)
+        if self.label.available_after and own.event_time is None and primary.event_time is None:
+            yield ("label", "available_after"), f"needs the 'event_time' of the primary source '{name}'"
+
+    def _table_problems(self) -> Problems:
         for name, source in self.tables.items():
             assert source.join is not None
             if not source.join.on:
@@ -134,100 +237,98 @@ class PipelineSpec(Node):
                 )
             if source.event_time is None and source.join.tolerance is not None:
                 yield ("sources", name, "join", "tolerance"), "a tolerance needs the table's 'event_time'"
-        if (
-            self.prediction_time is None
-            and primary.event_time is None
-            and any(s.event_time for s in self.tables.values())
-        ):
-            yield (
-                ("sources", main[0]),
-                "a join as of the moment of prediction needs 'event_time' or 'prediction_time'",
-            )
 
-    def _label_problems(self) -> Problems:
-        label = self.label
-        if label.source is not None and label.source not in self.sources:
+    def _label_source_problems(self) -> Problems:
+        name = self.label.source
+        if name is None:
+            return
+        if name not in self.sources:
+            yield ("label", "source"), f"unknown source {name!r}. {choices(name, list(self.sources))}"
+        elif not self.sources[name].keys:
             yield (
                 ("label", "source"),
-                f"unknown source {label.source!r}. {did_you_mean(label.source, list(self.sources))}",
-            )
-        elif label.source is not None and not self.sources[label.source].keys:
-            yield (
-                ("label", "source"),
-                f"labels of source {label.source!r} are matched by its 'keys'; it declares none",
-            )
-        if label.available_after and self.sources[self.primary].event_time is None:
-            yield ("label", "available_after"), "needs the 'event_time' of the primary source"
-        hidden = {label.column, *label.outcomes}
-        leaks = [c for c in self.features.columns if c in hidden]
-        if leaks:
-            yield (
-                ("features",),
-                f"{', '.join(leaks)} is the label or one of its outcomes, and so cannot be a feature",
+                f"labels of source {name!r} are matched by its 'keys'; it declares none",
             )
 
-    def _judgement_problems(self) -> Problems:
+    def _feature_problems(self) -> Problems:
+        columns = self.features.columns
+        for i, column in enumerate(columns):
+            if column in columns[:i]:
+                yield ("features", "columns", i), f"the feature {column!r} is named more than once"
+            if column in (self.label.column, *self.label.outcomes):
+                yield (
+                    ("features", "columns", i),
+                    f"{column!r} is the label or one of its outcomes, and so cannot be a feature",
+                )
+        named: list[tuple[KeyPath, str]] = [
+            (("monitor", "watch", i), c) for i, c in enumerate(self.monitor.watch)
+        ]
+        named += [(("features", "calendar", i), c) for i, c in enumerate(self.features.calendar)]
+        for place, name in named if columns else ():
+            if name not in columns:
+                yield place, f"{name!r} is no feature. {choices(name, columns)}"
+
+    def _metric_problems(self) -> Problems:
         task = self.known_task
         if task is None:
             return
-        for place, name in [
-            *((("metrics", i), m) for i, m in enumerate(self.metrics)),
-            *self._gate_metrics(),
-        ]:
-            metric = METRICS.get(name)
-            if metric is not None and not any(t in metric.tasks for t in task):
-                fitting = sorted(n for n, m in METRICS.items() if any(t in m.tasks for t in task))
-                yield (
-                    place,
-                    f"metric {name!r} is not for a {' or '.join(task)} model. Valid: {', '.join(fitting)}.",
-                )
-        if (
-            any(g.kind == "beats_baseline" and g.params.get("baseline") == "rule" for g in self.gates)
-            and self.baseline is None
-        ):
-            yield (
-                ("gates",),
-                "a gate compares with the baseline 'rule', but the pipeline declares no 'baseline'",
-            )
+        fitting = sorted(n for n, m in METRICS.items() if any(t in m.tasks for t in task))
+        named: list[tuple[KeyPath, str]] = [(("metrics", i), m) for i, m in enumerate(self.metrics)]
+        named += [
+            (("gates", i, "params", "metric"), str(g.params["metric"])) for i, g in enumerate(self.gates)
+        ]
+        for place, name in named:
+            if name not in fitting:
+                text = f"metric {name!r} is not for a {' or '.join(task)} model. {choices(name, fitting)}"
+                yield place, text
 
-    def _gate_metrics(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        for i, gate in enumerate(self.gates):
-            if gate.kind in GATES and "metric" in gate.params:
-                yield ("gates", i), str(gate.params["metric"])
-
-    def _training_problems(self) -> Problems:
-        window, split = self.training_window, self.split
-        if isinstance(window, int) and window < 1:
-            yield ("window",), "the training window must hold at least one partition"
-        if isinstance(window, timedelta) and split.valid is not None and split.test is not None:
-            if split.valid + split.test + 2 * split.embargo >= window:
-                yield (
-                    ("split",),
-                    f"valid, test and embargo leave nothing of the window of {window} to train on",
-                )
+    def _task_problems(self) -> Problems:
+        natural = self._natural_tasks
         if self.model.fit is not None and self.task is None:
             yield ("task",), "a 'fit' function needs 'task': binary, multiclass or regression"
+        if natural is not None and self.task is not None and self.task not in natural:
+            name = type(self.model.estimator).__name__
+            yield ("task",), f"{name} is not for {self.task}. Valid: {', '.join(natural)}."
 
-    @property
-    def known_task(self) -> tuple[str, ...] | None:
-        """Tasks that are still possible before labels are seen; None when nothing is known."""
-        if self.task is not None:
-            return (self.task,)
-        kind = getattr(self.model.estimator, "_estimator_type", None) or _estimator_type(self.model.estimator)
-        return {"classifier": ("binary", "multiclass"), "regressor": ("regression",)}.get(kind or "")
+    def _baseline_problems(self) -> Problems:
+        for i, gate in enumerate(self.gates):
+            if gate.params.get("baseline") == "rule" and self.baseline is None:
+                yield (
+                    ("gates", i, "params", "baseline"),
+                    "the gate compares with the baseline 'rule', but the pipeline declares no 'baseline'",
+                )
+
+    def _window_problems(self) -> Problems:
+        if self.partitions.every == "none":
+            return
+        window, split, unit = self.training_window, self.split, UNITS[self.partitions.every]
+        # Partitions that a duration only touches belong to the window.
+        count = window if isinstance(window, int) else -(-window // unit) + (self.partitions.every == "month")
+        parts = [unit if part is None else part for part in (split.valid, split.test)]
+        needed = sum(parts, timedelta(0)) + split.embargo * sum(bool(part) for part in parts)
+        if needed >= count * unit:
+            yield (
+                ("split",),
+                f"valid, test and embargo take {duration_text(needed)} and leave nothing of the window"
+                f" ({duration_text(count * unit)}) to train on",
+            )
 
 
-def _estimator_type(estimator: Any) -> str | None:
+def _related(one: KeyPath, other: KeyPath) -> bool:
+    """Whether one of two paths leads to a part of what the other leads to."""
+    return all(a == b or ANY in (a, b) for a, b in zip(one, other, strict=False))
+
+
+def _estimator_type(estimator: Any) -> str:
     if estimator is None:
-        return None
+        return ""
+    declared = getattr(estimator, "_estimator_type", None)
+    if isinstance(declared, str) or not hasattr(estimator, "__sklearn_tags__"):
+        return str(declared or "")
     from sklearn.base import is_classifier, is_regressor
 
-    return "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else None
+    return "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else ""
 
 
 def _templated(source: Source) -> bool:
-    return (
-        isinstance(source, UpstreamSource)
-        or "{partition}" in getattr(source, "path", "")
-        or source.__class__.__name__ == "LoadSource"
-    )
+    return isinstance(source, (LoadSource, UpstreamSource)) or "{partition}" in getattr(source, "path", "")

@@ -1,14 +1,22 @@
 """Where rows come from, and the contract that they must keep."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from mlpipe.spec.calendar import Timezone
-from mlpipe.spec.nodes import Duration, Names, Node, listed
+from mlpipe.spec.nodes import Duration, Float, Int, KeyPath, Names, Node, Wrong, listed
 
 Dtype = Literal["int", "float", "number", "string", "bool", "datetime"]
+
+
+def _optional_list(value: object) -> object:
+    return None if value is None else listed(value)
+
+
+OptionalNames = Annotated[tuple[str, ...] | None, BeforeValidator(_optional_list)]
 
 
 class Column(Node):
@@ -18,25 +26,25 @@ class Column(Node):
     nullable: float = Field(
         default=1.0, ge=0.0, le=1.0, description="largest share of nulls; 0 quarantines each null"
     )
-    min: float | None = None
-    max: float | None = None
-    allowed: Annotated[
-        tuple[Any, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))
-    ] = None
+    min: Float | None = None
+    max: Float | None = None
+    allowed: Annotated[tuple[Any, ...] | None, BeforeValidator(_optional_list)] = None
     pattern: str | None = Field(default=None, description="regular expression that each value must match")
     unique: bool = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        wrong: list[tuple[KeyPath, str]] = []
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}")
+            wrong.append((("min",), f"min {self.min:g} is above max {self.max:g}"))
         if self.pattern is not None:
-            import re
-
             try:
                 re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
+            except (re.error, OverflowError, RecursionError) as error:
+                text = f"pattern {self.pattern!r} is no regular expression: {error}"
+                wrong.append((("pattern",), text))
+        if wrong:
+            raise Wrong(*wrong)
         return self
 
 
@@ -51,25 +59,29 @@ class Contract(Node):
     """What the rows of a source must keep; compiles to a Great Expectations suite."""
 
     columns: dict[str, Column] = {}
-    unique: Annotated[tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))] = (
-        Field(
-            default=None, description="columns that together identify a row; default: the keys of the source"
-        )
+    unique: OptionalNames = Field(
+        default=None, description="columns that together identify a row; default: the keys of the source"
     )
-    min_rows: int | None = Field(default=None, ge=0)
-    max_rows: int | None = Field(default=None, ge=0)
+    min_rows: Int | None = Field(default=None, ge=0)
+    max_rows: Int | None = Field(default=None, ge=0)
     freshness: Duration | None = Field(
         default=None, description="longest gap between the newest row and the end of the partition"
     )
     expectations: tuple[Expectation, ...] = ()
     suite: str | None = Field(default=None, description="path of a Great Expectations suite file (JSON)")
-    floor: float = Field(
+    floor: Float = Field(
         default=0.95, ge=0.0, le=1.0, description="quality score below which the partition is failed"
     )
     repair: Callable[..., Any] | None = Field(
         default=None,
         description="repair(quarantined rows) -> rows; those that then keep the contract are brought back",
     )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_rows is not None and self.max_rows is not None and self.min_rows > self.max_rows:
+            raise Wrong((("min_rows",), f"min_rows {self.min_rows} is above max_rows {self.max_rows}"))
+        return self
 
 
 class Join(Node):
@@ -84,14 +96,12 @@ class Join(Node):
 class Source(Node):
     """What all sources have in common."""
 
-    event_time: str | None = None
-    keys: Names = ()
+    event_time: str | None = Field(default=None, description="column with the moment a row belongs to")
+    keys: Names = Field(default=(), description="columns that together identify a row")
     timezone: Timezone | None = Field(
         default=None, description="zone of event times without one; default: the zone of the partitions"
     )
-    columns: Annotated[
-        tuple[str, ...] | None, BeforeValidator(lambda v: None if v is None else listed(v))
-    ] = None
+    columns: OptionalNames = Field(default=None, description="columns to read; default: all")
     join: Join | None = Field(default=None, description="makes this a side table of the primary source")
     available_after: Duration = Field(
         default="0s", description="a row is known this long after its event time", validate_default=True
@@ -108,7 +118,8 @@ class Files(Source):
     @model_validator(mode="after")
     def _cut(self) -> Self:
         if "{" in self.path.replace("{partition}", ""):
-            raise ValueError(f"path {self.path!r} has a placeholder other than {{partition}}")
+            text = f"path {self.path!r} has a placeholder other than {{partition}}"
+            raise Wrong((("path",), text))
         return self
 
 
@@ -138,7 +149,7 @@ class SqlSource(Source):
         if (self.table is None) == (self.query is None):
             raise ValueError("a SQL source needs either 'table' or 'query'")
         if self.table is not None and self.event_time is None and self.join is None:
-            raise ValueError("a SQL source by 'table' needs 'event_time', by which it is cut")
+            raise Wrong((("event_time",), "a SQL source by 'table' needs 'event_time', by which it is cut"))
         return self
 
 

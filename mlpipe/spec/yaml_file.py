@@ -6,12 +6,15 @@ from typing import Any
 
 import yaml
 
-from mlpipe.errors import Finding, SpecError
-from mlpipe.spec.build import build, normalise
-from mlpipe.spec.importing import estimator_of, function_of, is_reference
+from mlpipe.errors import SpecError
+from mlpipe.spec.build import build
+from mlpipe.spec.forms import Report
+from mlpipe.spec.importing import function_of, is_reference
+from mlpipe.spec.nodes import KeyPath
 from mlpipe.spec.pipeline import PipelineSpec
 
-MAX_NODES = 100_000
+MAX_NODES, MAX_DEPTH = 100_000, 50
+_TAGS = {f"tag:yaml.org,2002:{t}" for t in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq")}
 FUNCTION_KEYS = {("label", "function"), ("features", "function"), ("model", "fit"), ("baseline",)}
 Lines = dict[tuple[str | int, ...], int]
 
@@ -22,10 +25,18 @@ def read(text: str, file: str) -> list[tuple[Any, Lines]]:
     Raises
     ------
     SpecError
-        When the text is no YAML, asks for a Python object, repeats a key, or unfolds to more than 100,000 nodes.
+        When the text is no YAML, asks for a Python object, repeats a key, is nested more than 50 levels deep, or unfolds to more
+        than 100,000 values.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SpecError(
+            f"this is no valid YAML: the character {chr(error.character)!r} is not allowed",
+            where=f"{file}:{line}",
+            fix="Remove it.",
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark is not None else file
@@ -44,7 +55,9 @@ def read(text: str, file: str) -> list[tuple[Any, Lines]]:
 
 class _Reader:
     def __init__(self, file: str) -> None:
-        self.file, self.lines, self.count = file, {}, 0  # type: str, Lines, int
+        self.file, self.count = file, 0
+        self.lines: Lines = {}
+        self.construct = yaml.constructor.SafeConstructor()
 
     def document(self, node: yaml.Node) -> tuple[Any, Lines]:
         return self._value(node, (), ()), self.lines
@@ -52,7 +65,7 @@ class _Reader:
     def _fail(self, what: str, node: yaml.Node, fix: str) -> SpecError:
         return SpecError(what, where=f"{self.file}:{node.start_mark.line + 1}", fix=fix)
 
-    def _value(self, node: yaml.Node, path: tuple[str | int, ...], above: tuple[int, ...]) -> Any:
+    def _value(self, node: yaml.Node, path: KeyPath, above: tuple[int, ...]) -> Any:
         self.count += 1
         if self.count > MAX_NODES:
             raise self._fail(
@@ -60,6 +73,16 @@ class _Reader:
             )
         if id(node) in above:
             raise self._fail("this YAML holds an alias to itself", node, "Remove the alias.")
+        if len(above) > MAX_DEPTH:
+            raise self._fail(
+                "this YAML is nested too deeply", node, "A pipeline needs no more than a few levels."
+            )
+        if node.tag not in _TAGS:
+            raise self._fail(
+                f"the tag {node.tag!r} is not allowed",
+                node,
+                "Write a plain value; nothing is constructed from YAML.",
+            )
         self.lines[path] = node.start_mark.line + 1
         above = (*above, id(node))
         if isinstance(node, yaml.MappingNode):
@@ -68,14 +91,14 @@ class _Reader:
             return [self._value(child, (*path, i), above) for i, child in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(
-        self, node: yaml.MappingNode, path: tuple[str | int, ...], above: tuple[int, ...]
-    ) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath, above: tuple[int, ...]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._fail("a key must be plain text", key_node, "Write the key as a word.")
             key = str(key_node.value)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise self._fail("merge keys (<<) are not allowed", key_node, "Write the keys out.")
             if key in out:
                 raise self._fail(f"the key {key!r} stands twice", key_node, "Remove one of them.")
             out[key] = self._value(value_node, (*path, key), above)
@@ -83,20 +106,22 @@ class _Reader:
         return out
 
     def _scalar(self, node: yaml.Node) -> Any:
-        if not node.tag.startswith("tag:yaml.org,2002:") or "python" in node.tag:
-            raise self._fail(
-                f"the tag {node.tag!r} is not allowed",
-                node,
-                "Write a plain value; nothing is constructed from YAML.",
-            )
+        kind, text = node.tag.rpartition(":")[2], str(node.value)
+        # Dates stay the text that the user wrote: keys and bounds are compared as text. So do the traps of YAML 1.1:
+        # yes, no, on and off are words (the country code NO is one), and 12:30 is no number of minutes.
+        if (
+            kind in ("timestamp", "map", "seq")
+            or (kind == "bool" and text.lower() not in ("true", "false"))
+            or (kind in ("int", "float") and ":" in text)
+        ):
+            return text
         try:
-            value = yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
+            return self.construct.construct_object(node)
+        except (yaml.YAMLError, ValueError, KeyError) as error:
+            problem = getattr(error, "problem", None) or error
             raise self._fail(
-                f"{node.value!r} cannot be read: {error}", node, "Put it in quotes to keep it as text."
+                f"{text[:80]!r} cannot be read: {problem}", node, "Put it in quotes to keep it as text."
             ) from None
-        # A date stays the text that the user wrote: keys and bounds are compared as text.
-        return node.value if type(value).__name__ in ("date", "datetime") else value
 
 
 def build_mapping(
@@ -116,67 +141,60 @@ def build_mapping(
         With every mistake, each with file and line.
     """
 
-    def locate(path: tuple[str | int, ...]) -> str:
+    def locate(path: KeyPath) -> str:
         for end in range(len(path), -1, -1):
             if (*prefix, *path[:end]) in lines:
                 return f"{file}:{lines[(*prefix, *path[:end])]}"
         return file
 
-    findings: list[Finding] = []
-    resolved = _resolve(normalise(_named(dict(settings))), base_dir, locate, findings)
-    try:
-        spec = build(resolved, where=locate(()), deployment=deployment, base_dir=base_dir, locate=locate)
-    except SpecError as error:
-        raise SpecError(error.what, where=error.where, findings=_merge(findings, error.findings)) from None
-    if findings:
+    if not isinstance(settings, Mapping):
         raise SpecError(
-            f"pipeline {spec.name!r} names things that do not exist", where=locate(()), findings=findings
+            f"a pipeline must be a mapping of keys, got {type(settings).__name__}",
+            where=locate(()),
+            fix="Begin with 'name: …'.",
         )
-    return spec
 
+    def resolve(plain: dict[str, Any], report: Report) -> dict[str, Any]:
+        return _resolved(plain, base_dir, report)
 
-def _merge(first: list[Finding], rest: tuple[Finding, ...]) -> list[Finding]:
-    """Findings of both, without a consequence of the first: a value that was not found is also reported as wrong."""
-    places = {f.where for f in first}
-    return first + [f for f in rest if f.where not in places]
+    named = _named(dict(settings))
+    return build(
+        named, where=locate(()), deployment=deployment, base_dir=base_dir, locate=locate, resolve=resolve
+    )
 
 
 def _named(settings: dict[str, Any]) -> dict[str, Any]:
-    """``features: module:function`` and the like are functions, not columns."""
-    for key in ("features", "label"):
-        if is_reference(settings.get(key)):
-            settings[key] = {"function": settings[key]}
-    if is_reference(settings.get("model")):
-        settings["model"] = {"fit": settings["model"]}
-    return settings
+    """``features: module:function`` and the like are functions, not columns; in overlays too."""
+    out = dict(settings)
+    for key, name in (("features", "function"), ("label", "function"), ("model", "fit"), ("model", "class")):
+        value = out.get(key)
+        if isinstance(value, str) and is_reference(value) == (name != "class"):
+            out[key] = {name: value}
+    if isinstance(out.get("overlays"), dict):
+        out["overlays"] = {k: _named(v) if isinstance(v, dict) else v for k, v in out["overlays"].items()}
+    return out
 
 
-def _resolve(
-    settings: dict[str, Any], base_dir: Path, locate: Any, findings: list[Finding]
-) -> dict[str, Any]:
-    def attempt(path: tuple[str | int, ...], make: Any, value: Any) -> Any:
-        try:
-            return make(value)
-        except ValueError as error:
-            findings.append(Finding(str(error), f"{locate(path)}, key {'.'.join(map(str, path))}"))
-            return value
+def _resolved(settings: dict[str, Any], base_dir: Path, report: Report) -> dict[str, Any]:
+    """Settings in the long form with functions and estimators in the place of their names."""
 
-    def find(value: Any) -> Any:
-        return function_of(value, base_dir)
-
-    def walk(value: Any, path: tuple[str | int, ...]) -> Any:
-        named = (
-            path in FUNCTION_KEYS
-            or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
-            or path[-1:] == ("repair",)
-        )
-        if named and isinstance(value, str):
-            return attempt(path, find, value)
-        if path == ("model",) and isinstance(value, Mapping) and "class" in value:
-            rest = {k: v for k, v in value.items() if k not in ("class", "params")}
-            return {**rest, "estimator": attempt(path, estimator_of, value)}
-        if isinstance(value, Mapping):
+    def walk(value: Any, path: KeyPath) -> Any:
+        if isinstance(value, str) and _names_function(path):
+            try:
+                return function_of(value, base_dir)
+            except ValueError as error:
+                report(path, str(error))
+                return value
+        if isinstance(value, dict):
             return {k: walk(v, (*path, k)) for k, v in value.items()}
         return value
 
     return {k: walk(v, (k,)) for k, v in settings.items()}
+
+
+def _names_function(path: KeyPath) -> bool:
+    return (
+        path in FUNCTION_KEYS
+        or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
+        or (len(path) == 4 and path[0] == "sources" and path[2:] == ("contract", "repair"))
+    )

@@ -20,6 +20,7 @@ def model_card(
 ) -> str:
     """Card of one version. Holds no clock: the same evidence gives the same card."""
     problem = spec.problem
+    partitions = sum(1 for i in evaluation.inputs if i.name == "features")
     lines = [
         f"# {spec.name}@{version.number}",
         "",
@@ -35,7 +36,7 @@ def model_card(
         "",
         "## Made from",
         f"* Bundle `{version.bundle}`",
-        f"* Training data until {version.data_end:%Y-%m-%d %H:%M} UTC, {sum(1 for i in evaluation.inputs if i.name == 'features')} partitions in the window",
+        f"* Training data until {version.data_end:%Y-%m-%d %H:%M} UTC, {partitions} partitions in the window",
         f"* Model record `{version.details.get('model_record', '')}`, evaluation record `{evaluation.id}`",
         "",
         "## Judged",

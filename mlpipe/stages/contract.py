@@ -62,6 +62,7 @@ def check(
     window: Window | None,
     timezone: str,
     base_dir: Path | None = None,
+    holds: frozenset[str] = frozenset(),
 ) -> Checked:
     """Check one partition of a source. No other partition is looked at.
 
@@ -76,6 +77,8 @@ def check(
         Without a column or a window timeliness is not tested.
     base_dir
         Folder that the path of a suite file starts from.
+    holds
+        Names of rules that are known to hold for these rows; see `holding`. They are not asked again.
 
     Raises
     ------
@@ -98,7 +101,8 @@ def check(
             fix="Name the column of event times.",
         )
     frame = frame.reset_index(drop=True)
-    outcomes = _by_rules(frame, compile_suite(contract, keys, base_dir, name=source_name).rules, contract)
+    rules = compile_suite(contract, keys, base_dir, name=source_name).rules
+    outcomes = _by_rules(frame, rules, contract, holds)
     if event_time is not None and window is not None and len(frame):
         outcomes += _timely(frame, contract, event_time, window, timezone)
     return judged(frame, tuple(outcomes), contract, keys)
@@ -107,7 +111,47 @@ def check(
 # -- outcomes ------------------------------------------------------------------------------------------------
 
 
-def _by_rules(frame: pd.DataFrame, rules: Sequence[Rule], contract: Contract) -> list[Outcome]:
+def holding(
+    frames: Sequence[pd.DataFrame],
+    source_name: str,
+    contract: Contract,
+    *,
+    keys: Sequence[str],
+    base_dir: Path | None = None,
+) -> frozenset[str]:
+    """Rules about single rows that hold in all of some partitions, asked once for all of them.
+
+    A rule that holds for the rows of all partitions together holds in each. One that does not, or that reads a column which is absent
+    or of different types among them, is not named, and has to be asked in each.
+    """
+    frames = [f for f in frames if len(f)]
+    if len(frames) < 2:
+        return frozenset()
+    types = [dict(zip(f.columns, map(_family, f.dtypes), strict=True)) for f in frames]
+    same = {c for c, t in types[0].items() if all(other.get(c) == t for other in types)}
+    rules = compile_suite(contract, keys, base_dir, name=source_name).rules
+    asked = [
+        r
+        for r in rules
+        if r.row_level and r.kind in ("values", "nulls", "copies") and r.columns and same >= set(r.columns)
+    ]
+    if not asked:
+        return frozenset()
+    columns = [c for c in frames[0].columns if c in same]
+    together = pd.concat([f[columns] for f in frames], ignore_index=True)
+    answers = evaluate(together, asked, listed=False)
+    return frozenset(name for name, answer in answers.items() if answer.success and not answer.error)
+
+
+def _family(dtype: Any) -> str:
+    """Whole and fractional numbers compare alike; every other type stands for itself."""
+    number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    return "number" if number else str(dtype)
+
+
+def _by_rules(
+    frame: pd.DataFrame, rules: Sequence[Rule], contract: Contract, holds: frozenset[str] = frozenset()
+) -> list[Outcome]:
     """An outcome for each rule, in their order."""
     found: dict[str, Outcome] = {}
     wrong = {
@@ -124,7 +168,9 @@ def _by_rules(frame: pd.DataFrame, rules: Sequence[Rule], contract: Contract) ->
     asked = []
     for rule in rules:
         native = _native(frame, rule, wrong, nulls, contract)
-        if native is None:
+        if native is None and rule.name in holds:
+            found[rule.name] = _answered(frame, rule, Answer(True), nulls)
+        elif native is None:
             asked.append(rule)
         else:
             found[rule.name] = native
@@ -177,6 +223,13 @@ def _native(
         )
     if rule.kind == "nulls" and not nulls[rule.columns[0]].any():
         return replace(made, broken=np.zeros(len(frame), dtype=bool) if rule.row_level else None)
+    if (
+        rule.kind == "nulls"
+        and rule.mostly < 1.0
+        and not rule.own
+        and 1.0 - nulls[rule.columns[0]].mean() > rule.mostly
+    ):
+        return made
     if rule.kind == "copies":
         drop, surplus = copies(frame, rule.columns)
         return None if drop.any() else replace(made, broken=drop, counted=surplus)

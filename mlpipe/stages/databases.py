@@ -40,34 +40,23 @@ def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: s
                 connection.execute(sa.select(sa.func.set_config("TimeZone", zone, False)))
             statement = _statement(source, spec, window, connection, where)
             return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
-    except sa.exc.OperationalError as error:
-        if _is_wrong(engine, error):
-            raise _failed(error, where) from None
-        raise TransientError(
-            f"the database did not answer: {_first(error)}",
-            where=where,
-            fix="Is it running, and is 'url' right?",
-        ) from None
-    except (sa.exc.SQLAlchemyError, ValueError, TypeError) as error:
-        raise _failed(error, where) from None
+    except (pd.errors.DatabaseError, sa.exc.SQLAlchemyError, ValueError, TypeError) as error:
+        # pandas wraps what the query raises, but not what the connection raises.
+        raise _said(error.__cause__ or error, engine, where) from None
 
 
-def _failed(error: Exception, where: str) -> SourceError:
-    return SourceError(
-        f"the query failed: {_first(error)}", where=where, fix="Mend 'table', 'query' or 'event_time'."
-    )
+def _said(error: BaseException, engine: Any, where: str) -> SourceError:
+    """What the database said, as something that may pass or as something to mend."""
+    import sqlalchemy as sa
 
-
-def _is_wrong(engine: Any, error: Exception) -> bool:
-    """SQLite calls everything operational: a name that does not exist, and a lock that will pass."""
-    text = _first(error).lower()
-    return engine.dialect.name == "sqlite" and not any(
-        w in text for w in ("locked", "busy", "unable to open")
-    )
-
-
-def _first(error: Exception) -> str:
-    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    text = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    # SQLite calls everything operational: a name that does not exist, and a lock that will pass.
+    lite = engine.dialect.name == "sqlite"
+    passing = not lite or any(w in text.lower() for w in ("locked", "busy", "unable to open"))
+    if isinstance(error, sa.exc.OperationalError) and passing:
+        what = f"the database did not answer: {text}"
+        return TransientError(what, where=where, fix="Is it running, and is 'url' right?")
+    return SourceError(f"the query failed: {text}", where=where, fix="Mend 'table', 'query' or 'event_time'.")
 
 
 def _statement(
@@ -143,7 +132,7 @@ def _time(table: Any, name: str, where: str) -> Any:
     import sqlalchemy as sa
 
     column = _column(table, name, where)
-    if isinstance(column.type, (sa.Numeric, sa.Integer, sa.Boolean)):
+    if isinstance(column.type, (sa.Numeric, sa.Float, sa.Integer, sa.Boolean)):
         raise DataError(
             f"column {name!r} holds numbers ({column.type}), not times",
             where=where,

@@ -6,14 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mlpipe.errors import DataError
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.frames import KNOWN, ROW, stacked
+from mlpipe.stages.frames import DAY, KNOWN, LABEL, ROW, stacked
 
-DAY = "_partition"
-"""Partition of a row."""
+__all__ = [
+    "DAY",
+    "LABEL",
+    "Dataset",
+    "Encoding",
+    "collect",
+    "encoding_of",
+    "kinds_of",
+    "met",
+    "model_frame",
+    "plain",
+]
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,6 @@ class Dataset:
         """Share of the window's partitions that gave rows, in [0, 1]."""
         asked = len(self.used) + len(self.left_out)
         return len(self.used) / asked if asked else 0.0
-
-
-LABEL = "_label"
 
 
 def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
@@ -88,19 +96,41 @@ def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -
         on = [k for k in spec.sources[spec.primary].keys if k in left and k in right]
         if not on:
             return None
-    truth = right[on].assign(**{LABEL: right[column]})
+    truth = right[on].assign(**{LABEL: right[column]}).dropna(subset=on)
     return left.merge(truth, on=on, how="inner", sort=False)
 
 
 def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Each feature as ``float64`` (numbers, booleans, all null) or ``str`` (anything else), as a model sees it."""
+    """Each feature as ``float64`` (numbers, booleans, all null) or ``str`` (text), as a model sees it.
+
+    Raises
+    ------
+    DataError
+        For a feature of times, or of numbers and text mixed.
+    """
     kinds = []
     for name in names:
         column = rows[name]
+        if pd.api.types.is_numeric_dtype(column):
+            kinds.append((name, "float64"))
+            continue
         kind = pd.api.types.infer_dtype(column, skipna=True)
-        numeric = pd.api.types.is_numeric_dtype(column) or kind in ("boolean", "decimal", "empty")
-        kinds.append((name, "float64" if numeric else "str"))
+        if kind not in ("string", "empty", *_NUMBERS) and not _countable(column):
+            raise DataError(
+                f"feature {name!r} holds {kind} values, which no model takes",
+                where=f"feature {name}",
+                fix="Make it numbers (such as days since a date) or text in every partition.",
+            )
+        kinds.append((name, "str" if kind == "string" else "float64"))
     return tuple(kinds)
+
+
+_NUMBERS = ("boolean", "decimal", "integer", "floating", "mixed-integer-float")
+
+
+def _countable(column: pd.Series) -> bool:
+    """Whether a column of mixed types holds nothing but numbers and booleans."""
+    return bool(column.dropna().map(lambda v: isinstance(v, (bool, int, float, np.number, np.bool_))).all())
 
 
 def model_frame(rows: pd.DataFrame, kinds: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -108,11 +138,11 @@ def model_frame(rows: pd.DataFrame, kinds: Sequence[tuple[str, str]]) -> pd.Data
     columns = {}
     for name, kind in kinds:
         column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
-        columns[name] = (
-            pd.to_numeric(column, errors="coerce").astype("float64")
-            if kind == "float64"
-            else column.astype("str").where(column.notna())
-        )
+        if kind == "float64":
+            # By value, not by parsing: text is no number, and an object column may hold booleans, decimals and nulls.
+            columns[name] = pd.Series(column.to_numpy(dtype="float64", na_value=np.nan), index=rows.index)
+        else:
+            columns[name] = column.astype("str").where(column.notna())
     return pd.DataFrame(columns, index=rows.index)
 
 
@@ -132,6 +162,13 @@ class Encoding:
         numbers = np.array([*(index.get(plain(v), np.nan) for v in values), np.nan], dtype="float64")
         return numbers[codes]
 
+    def decode(self, numbers: np.ndarray) -> np.ndarray:
+        """Labels of numbers, as an estimator learns them: its own `classes_` must be those of the bundle."""
+        if self.task == "regression":
+            return numbers
+        labels: np.ndarray = np.asarray(self.classes)[numbers.astype("int64")]
+        return labels
+
 
 def plain(value: object) -> object:
     """A label as a JSON value: numpy scalars opened, whole floats as integers."""
@@ -140,18 +177,44 @@ def plain(value: object) -> object:
 
 
 def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
-    """Task and classes from the specification and the labels that are known."""
+    """Task and classes from the specification and the labels that are known.
+
+    Raises
+    ------
+    DataError
+        When the labels do not go together with the task or with `positive`.
+    """
     possible = spec.known_task or ("binary", "multiclass", "regression")
+    where = f"pipeline {spec.name}, label {spec.label.name}"
     if possible == ("regression",):
+        if not pd.api.types.is_numeric_dtype(labels) and not _countable(labels) and not _decimal(labels):
+            raise DataError(
+                f"a regression needs numbers as labels, got {labels.iloc[0]!r}",
+                where=where,
+                fix="Mend the label, or choose a classifier.",
+            )
         return Encoding("regression")
     values = sorted({plain(v) for v in labels.unique()}, key=lambda v: (str(type(v)), v))
-    if (
-        spec.task == "multiclass"
-        or (len(values) > 2 and "binary" not in possible[:1])
-        or (len(values) > 2 and spec.task is None)
-    ):
+    if spec.task == "multiclass" or (len(values) > 2 and spec.task is None):
         return Encoding("multiclass", tuple(values))
+    shown = ", ".join(repr(v) for v in values[:5])
+    if len(values) > 2:
+        raise DataError(
+            f"the task is binary, and the labels hold {len(values)} values: {shown}",
+            where=where,
+            fix="Set task to multiclass, or mend the label.",
+        )
     positive = plain(spec.label.positive)
+    if positive is not None and positive not in values and len(values) > 1:
+        raise DataError(
+            f"the positive class is {positive!r}, and the labels are {shown}",
+            where=where,
+            fix="Name one of them as 'positive'.",
+        )
     if positive is not None and positive in values:
         values = [v for v in values if v != positive] + [positive]
     return Encoding("binary", tuple(values))
+
+
+def _decimal(labels: pd.Series) -> bool:
+    return pd.api.types.infer_dtype(labels, skipna=True) == "decimal"

@@ -38,15 +38,15 @@ def deadline(limit: timedelta | None, what: str) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        yield
-        with lock:
-            state["open"] = False
+        try:
+            yield
+        finally:
+            with lock:
+                state["open"] = False
     except _Expired:
         raise UserCodeError(
             f"{what} took longer than {limit.total_seconds():g} s",
             fix="Make it faster, or raise its 'timeout'.",
         ) from None
     finally:
-        with lock:
-            state["open"] = False
         timer.cancel()

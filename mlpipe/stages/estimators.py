@@ -1,6 +1,7 @@
 """From raw columns to a fitted estimator: preprocessing that fits the model, one seed for every part, curves."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from mlpipe.errors import UserCodeError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.deadline import deadline
-from mlpipe.stages.sources import call_any
+from mlpipe.stages.sources import call_any, defined
 from mlpipe.stores.bundles import seed_everything
 
 MAX_CATEGORIES = 50
@@ -17,7 +18,7 @@ Kinds = Sequence[tuple[str, str]]
 
 
 class Part(NamedTuple):
-    """Rows to learn from or to choose by: features `X` and encoded labels `y` (0 or 1, class index, or the value)."""
+    """Rows to learn from or to choose by: features `X` and labels `y`, shape (n,): the classes themselves, or numbers for a regression."""
 
     X: pd.DataFrame
     y: np.ndarray
@@ -40,7 +41,11 @@ def fitted(
 
     with deadline(spec.timeout, f"training of {where}"):
         if spec.model.fit is not None:
-            estimator = call_any(spec.model.fit, train, valid, dict(spec.model.params), log, where=where)
+            # Copies: what the function changes must not reach the bundle's example or the rows that choose.
+            handed = [Part(p.X.copy(deep=True), p.y.copy()) for p in (train, valid)]
+            params = deepcopy(dict(spec.model.params))
+            estimator = call_any(spec.model.fit, *handed, params, log, where=where)
+            where = f"{where}, {defined(spec.model.fit)}"
         else:
             model = prepared(spec, train.X, kinds)
             call_any(_fit_of(model), train.X, train.y, where=where)
@@ -60,13 +65,13 @@ def _fit_of(model: Any) -> Callable[..., Any]:
 def _must_predict(spec: PipelineSpec, estimator: Any, where: str) -> None:
     classifies = spec.known_task is None or "regression" not in spec.known_task
     needed = "predict_proba" if classifies else "predict"
-    if not hasattr(estimator, needed):
-        fix = (
-            "Wrap it in sklearn.calibration.CalibratedClassifierCV."
-            if classifies
-            else "Return a fitted scikit-learn regressor."
+    if not hasattr(estimator, needed) or isinstance(estimator, type):
+        fix = f"Return a fitted scikit-learn {'classifier' if classifies else 'regressor'}."
+        if classifies and hasattr(estimator, "predict"):
+            fix = "Wrap it in sklearn.calibration.CalibratedClassifierCV."
+        raise UserCodeError(
+            f"the model is a {type(estimator).__name__}, which has no {needed}", where=where, fix=fix
         )
-        raise UserCodeError(f"{type(estimator).__name__} has no {needed}", where=where, fix=fix)
 
 
 def prepared(spec: PipelineSpec, X: pd.DataFrame, kinds: Kinds) -> Any:

@@ -189,10 +189,11 @@ def _reasons(error: Exception) -> str:
 # -- evaluating ----------------------------------------------------------------------------------------------
 
 
-def evaluate(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[str, Answer]:
+def evaluate(frame: pd.DataFrame, rules: Sequence[Rule], *, listed: bool = True) -> dict[str, Answer]:
     """Let Great Expectations decide some rules about a frame with the index 0 … n-1.
 
-    First only whether each rule holds, then the rows of those that do not: most rules hold on most days, and listing costs as much again.
+    First only whether each rule holds, then (where `listed`) the rows of those that do not: most rules hold on most days, and listing
+    costs as much again.
 
     Returns
     -------
@@ -206,7 +207,7 @@ def evaluate(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[str, Answer]:
         for r in rules
         if not answers[r.name].error and r.kind != "table" and (r.mostly < 1.0 or not answers[r.name].success)
     ]
-    if again:
+    if again and listed:
         answers |= _ask(frame, again, "COMPLETE")
     return answers
 

@@ -1,16 +1,18 @@
 """Feature: model-ready rows as known at the moment of prediction, and the profile of every column. Never a label."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from mlpipe.core.grid import Grid
+from mlpipe.errors import DataError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.featurise import featurise, past_keys, side_keys
-from mlpipe.stages.frames import ROW, TIME, Validated
+from mlpipe.stages.featurise import featurise, moment, past_keys, side_keys
+from mlpipe.stages.frames import ROW, TIME, Validated, moments
 from mlpipe.stages.grids import grid_of, put_profile
 from mlpipe.stages.ingest import empty_as_null
 from mlpipe.stages.runner import Plan, Result, Stage, stored
@@ -33,7 +35,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             key,
             partial(_work, spec, key, data, found, ctx),
             inputs=inputs,
-            params=_params(spec, key, found, ctx),
+            params=_params(spec, key, data, found, ctx),
             functions=functions,
         )
 
@@ -41,6 +43,8 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
 def _read(spec: PipelineSpec, name: str, keys: Sequence[str]) -> Sequence[str]:
     """Partitions of a source that the features of the last key may read."""
     source = spec.sources[name]
+    if name == spec.label.source and source.join is None and not spec.features.look_back:
+        return ()
     looks_back = spec.features.function is not None and bool(spec.features.look_back)
     if looks_back and source.event_time is not None:
         return keys
@@ -57,24 +61,33 @@ def left_out(key: str, verdict: str) -> Result:
     )
 
 
-def _params(spec: PipelineSpec, key: str, found: tuple[str, Grid] | None, ctx: Context) -> dict[str, Any]:
-    window = spec.partitions.window(key)
+def _params(
+    spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context
+) -> dict[str, Any]:
     return {
         "features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}),
-        "joins": {
-            n: {"join": t.join, "event_time": t.event_time, "available_after": t.available_after}
-            for n, t in spec.tables.items()
+        "sources": {
+            n: s.model_dump(mode="json", include={"join", "event_time", "available_after", "keys", "columns"})
+            for n, s in spec.sources.items()
         },
         "label": spec.label.model_dump(
-            mode="json", include={"column", "source", "available_after", "outcomes"}
+            mode="json", include={"column", "source", "available_after", "outcomes", "horizon"}
         ),
         "prediction_time": spec.prediction_time,
         "lead": spec.lead,
         "primary": spec.primary,
-        "keys": spec.sources[spec.primary].keys,
+        "timezone": spec.partitions.timezone,
         "grid": found[0] if found else "",
-        "as_of": min(ctx.run.as_of, window.end),
+        "as_of": _clock(spec, key, data, ctx),
     }
+
+
+def _clock(spec: PipelineSpec, key: str, data: Validated, ctx: Context) -> datetime:
+    """How far the run's clock can matter: until the last prediction of the partition."""
+    if spec.prediction_time in (None, spec.sources[spec.primary].event_time):
+        return min(ctx.run.as_of, spec.partitions.window(key).end)
+    rows = data.frame(spec.primary, [key])
+    return moment(rows.assign(**{TIME: moments(spec, rows, key)}), ctx.run.as_of)
 
 
 def _work(
@@ -82,7 +95,11 @@ def _work(
 ) -> Result:
     frame, names = featurise(spec, key, data, ctx.run.as_of)
     frame = empty_as_null(frame)
-    outputs: list[Output] = [stored(ctx.store, "features", frame)]
+    try:
+        outputs: list[Output] = [stored(ctx.store, "features", frame)]
+    except DataError as error:
+        where = f"pipeline {spec.name}, partition {key}, features"
+        raise UserCodeError(error.what, where=where, fix=error.fix, findings=error.findings) from None
     if found is not None:
         outputs.append(put_profile(ctx, outputs[0].id, frame, names, *found))
     nulls = float(frame[names].isna().to_numpy().mean()) if len(names) and len(frame) else 0.0

@@ -1,4 +1,4 @@
-"""How rows become features: joins as of the moment of prediction, then the user's columns or function. Pure but for the frames it is given."""
+"""How rows become features: joins as of the moment of prediction, then the user's columns or function."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,9 +10,21 @@ from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Source
 from mlpipe.stages.deadline import deadline
-from mlpipe.stages.frames import KNOWN, ROW, TIME, Validated, handed, hidden_columns, moments
-from mlpipe.stages.sources import call_any
+from mlpipe.stages.frames import (
+    KNOWN,
+    RESERVED,
+    ROW,
+    TIME,
+    Validated,
+    handed,
+    hidden_columns,
+    known_labels,
+    moments,
+    same_rows,
+)
+from mlpipe.stages.sources import call_any, defined
 
+NOTHING = timedelta(0)
 LABELS = "labels"
 """Key of the labelled past among the frames of `history`."""
 
@@ -75,15 +87,14 @@ def featurise(
     if spec.features.function is None:
         features = _columns(spec, visible, where)
     else:
-        history = History(spec, data, past, _bound(rows, as_of))
-        features = _made(spec, visible, history, where)
+        features = _made(spec, visible, History(spec, data, key, moment(rows, as_of)), where)
     keys = [k for k in spec.sources[spec.primary].keys if k not in features]
     base = visible[[ROW, TIME, *keys]]
     return pd.concat([base, features], axis=1), list(features.columns)
 
 
-def _bound(rows: pd.DataFrame, as_of: datetime) -> datetime:
-    """No later than the run's clock, and no later than the last prediction of the partition."""
+def moment(rows: pd.DataFrame, as_of: datetime) -> datetime:
+    """Instant whose knowledge `history` shows: no later than the run's clock, and no later than the last prediction of the partition."""
     last = rows[TIME].max()
     return as_of if pd.isna(last) else min(as_of, last.to_pydatetime())
 
@@ -104,11 +115,15 @@ def _joined(
                     fix=did_you_mean(column, [str(c) for c in holder.columns]),
                 )
         if not len(side):
+            rows = rows.assign(**_absent(spec, name, data, keys, rows, on))
             continue
         if table.event_time is None:
             rows = _looked_up(rows, side, on, name, where)
             continue
-        known = side[table.event_time] + pd.Timedelta(table.available_after)
+        delay = max(
+            table.available_after, spec.label.available_after if name == spec.label.source else NOTHING
+        )
+        known = side[table.event_time] + pd.Timedelta(delay)
         tolerance = None if table.join.tolerance is None else pd.Timedelta(table.join.tolerance)
         rows = asof_join(
             rows,
@@ -124,7 +139,23 @@ def _joined(
     return rows
 
 
+def _absent(
+    spec: PipelineSpec, name: str, data: Validated, keys: Sequence[str], rows: pd.DataFrame, on: list[str]
+) -> dict[str, pd.Series]:
+    """Columns of a side table that has no row in reach: null, numbers where the last table with rows held numbers."""
+    schemas = [(data.raw[k].data or {}).get("schema", {}).get(name) for k in keys if k in data.raw]
+    kinds = next((s for s in reversed(schemas) if s), None) or dict.fromkeys(spec.sources[name].columns or ())
+    nothing = pd.Series(float("nan"), index=rows.index)
+    return {
+        f"{name}.{c}": nothing if kind in ("int", "float", "decimal") else nothing.astype(object)
+        for c, kind in kinds.items()
+        if c not in on
+    }
+
+
 def _looked_up(rows: pd.DataFrame, side: pd.DataFrame, on: list[str], name: str, where: str) -> pd.DataFrame:
+    # A null names nothing: it meets no row, as in a join as of a moment.
+    side = side.dropna(subset=on)
     twice = side[side.duplicated(on)]
     if len(twice):
         example = ", ".join(f"{c}={twice.iloc[0][c]!r}" for c in on)
@@ -134,7 +165,14 @@ def _looked_up(rows: pd.DataFrame, side: pd.DataFrame, on: list[str], name: str,
             fix="Declare its 'event_time', or make it unique (contract: unique).",
         )
     side = side.rename(columns={c: f"{name}.{c}" for c in side.columns if c not in on})
-    out = rows.merge(side, on=on, how="left", sort=False)
+    try:
+        out = rows.merge(side, on=on, how="left", sort=False)
+    except ValueError as error:
+        raise DataError(
+            f"the rows and side table {name} cannot meet on {', '.join(on)}: {str(error).splitlines()[0]}",
+            where=where,
+            fix="Give the columns one type on both sides.",
+        ) from None
     out.index = rows.index
     return out
 
@@ -145,23 +183,30 @@ class History(Mapping[str, pd.DataFrame]):
     Primary rows lack what became known only later. Each frame is read when it is asked for.
     """
 
-    def __init__(self, spec: PipelineSpec, data: Validated, past: Sequence[str], bound: datetime) -> None:
-        self._spec, self._data, self._bound = spec, data, bound
-        self._past = past if spec.features.look_back else ()
+    def __init__(self, spec: PipelineSpec, data: Validated, key: str, bound: datetime) -> None:
+        self._spec, self._data, self._key, self._bound = spec, data, key, bound
+        look_back = spec.features.look_back
+        timeless = spec.partitions.every == "none"
+        self._past = spec.partitions.before(key, look_back) if look_back and not timeless else ()
         self._names = [*(n for n in spec.sources if n != spec.label.source), LABELS]
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        if name == LABELS:
-            return handed(self._data.labelled(self._past, self._bound))
         if name not in self._names:
             raise KeyError(f"{name!r}; history holds {', '.join(self._names)}")
-        source, frame = self._spec.sources[name], self._data.frame(name, self._past)
-        if source.event_time is not None and len(frame):
-            frame = frame[
-                frame[source.event_time] + pd.Timedelta(source.available_after) <= pd.Timestamp(self._bound)
-            ]
-        if name == self._spec.primary:
-            frame = frame.drop(columns=[c for c in hidden_columns(self._spec) if c in frame])
+        spec = self._spec
+        if name == LABELS:
+            labelled = self._data.labelled(self._past, self._bound)
+            none = self._data.frame(spec.primary, [self._key]).head(0)
+            return handed(labelled if len(labelled) else known_labels(spec, none, None, self._bound))
+        source, frame = spec.sources[name], self._data.frame(name, self._past)
+        if not len(frame):
+            # On the first day there is no past, but its columns are known.
+            frame = self._data.frame(name, [self._key]).head(0)
+        elif source.event_time is not None:
+            known = frame[source.event_time] + pd.Timedelta(source.available_after)
+            frame = frame[known <= pd.Timestamp(self._bound)].reset_index(drop=True)
+        if name == spec.primary:
+            frame = frame.drop(columns=[c for c in hidden_columns(spec) if c in frame])
         return handed(frame)
 
     def __iter__(self) -> Iterator[str]:
@@ -184,9 +229,11 @@ def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFr
 
 
 def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: str) -> pd.DataFrame:
-    assert spec.features.function is not None
+    function = spec.features.function
+    assert function is not None
     with deadline(spec.timeout, f"the function of {where}"):
-        made = call_any(spec.features.function, {spec.primary: handed(visible)}, history, where=where)
+        made = call_any(function, {spec.primary: handed(visible)}, history, where=where)
+    where = f"{where}, {defined(function)}"
     if not isinstance(made, pd.DataFrame):
         raise UserCodeError(
             f"the feature function returned a {type(made).__name__}",
@@ -194,7 +241,7 @@ def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: st
             fix="Return a pandas DataFrame.",
         )
     made = _indexed(made, visible, where)
-    forbidden = [c for c in made.columns if c in (*hidden_columns(spec), ROW, TIME, KNOWN)]
+    forbidden = [c for c in made.columns if c in (*hidden_columns(spec), *RESERVED)]
     if forbidden:
         raise UserCodeError(
             f"the feature function returns {forbidden[0]!r}, which no feature may be",
@@ -205,16 +252,19 @@ def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: st
 
 
 def _indexed(made: pd.DataFrame, visible: pd.DataFrame, where: str) -> pd.DataFrame:
-    if len(made) != len(visible) or made.index.has_duplicates or set(made.index) != set(visible.index):
+    if not same_rows(made.index, visible.index):
         raise UserCodeError(
             f"the feature function returned {len(made)} rows for {len(visible)}, or changed their index",
             where=where,
             fix="Return one row for each row of the primary frame, with its index.",
         )
+    made = made.set_axis([str(c) for c in made.columns], axis=1)
     if made.columns.has_duplicates:
         raise UserCodeError(
             f"the feature function returns {made.columns[made.columns.duplicated()][0]!r} twice",
             where=where,
             fix="Name each feature once.",
         )
-    return made.loc[visible.index].set_axis([str(c) for c in made.columns], axis=1)
+    if not len(made.columns):
+        raise UserCodeError("the feature function returned no column", where=where, fix="Return a feature.")
+    return made.loc[visible.index]

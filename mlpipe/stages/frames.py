@@ -11,7 +11,9 @@ from mlpipe.records.record import Input
 from mlpipe.spec.calendar import DISTANT_FUTURE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.sources import call_any
+from mlpipe.stages.deadline import deadline
+from mlpipe.stages.sources import call_any, defined
+from mlpipe.stages.times import instants
 
 ROW = "_row"
 """Position of a row in its raw table; with the partition it names the row."""
@@ -19,6 +21,12 @@ TIME = "_time"
 """Moment of prediction of a row, in UTC."""
 KNOWN = "_known_at"
 """Instant from which a label is known, in UTC."""
+DAY = "_partition"
+"""Partition of a row."""
+LABEL = "_label"
+"""Label of a row, whatever its name."""
+RESERVED = (ROW, TIME, KNOWN, DAY, LABEL)
+"""Columns that no source and no feature may have."""
 
 
 def usable(head: Head) -> bool:
@@ -29,6 +37,9 @@ def usable(head: Head) -> bool:
 def validated(ctx: Context, raw: Head, head: Head, source: str) -> pd.DataFrame:
     """Rows of a source that keep the contract, and those repaired; with `ROW`, in the order of the raw table."""
     frame = ctx.store.get_table(raw.outputs[source].id)
+    # Cells that are null throughout come as None, which no function of a user's can count with.
+    empty = [c for c in frame.columns if frame[c].dtype == object and not frame[c].notna().any()]
+    frame = frame.assign(**{c: pd.Series(float("nan"), index=frame.index, dtype=object) for c in empty})
     kept = ctx.store.get_table(head.outputs[f"{source}/kept"].id)[ROW].to_numpy()
     rows = frame.iloc[kept].assign(**{ROW: kept})
     repaired = head.outputs.get(f"{source}/repaired")
@@ -45,9 +56,12 @@ def read_inputs(raw: Head, head: Head, source: str) -> tuple[Input, ...]:
 
 def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Frames below one another. A column that is null throughout in one of them takes its type from the others."""
-    frames = [f for f in frames if len(f)]
-    if len(frames) < 2:
-        return frames[0].reset_index(drop=True) if frames else pd.DataFrame()
+    filled = [f for f in frames if len(f)]
+    if len(filled) < 2:
+        # Without a row the columns still stand: a function that names them must not fail on a quiet day.
+        single = [*filled, *sorted(frames, key=lambda f: -len(f.columns)), pd.DataFrame()][0]
+        return single.reset_index(drop=True)
+    frames = filled
     first = frames[0]
     if all(
         f.columns.equals(first.columns) and (f.dtypes.to_numpy() == first.dtypes.to_numpy()).all()
@@ -56,13 +70,17 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return pd.concat(frames, ignore_index=True)
     names = list(dict.fromkeys(c for f in frames for c in f.columns))
     typed = [
-        f.drop(columns=[c for c in f.columns[f.dtypes == object] if not f[c].notna().any()]) for f in frames
+        f.drop(columns=[c for c in f.columns if f[c].dtype == object and not f[c].notna().any()])
+        for f in frames
     ]
     return pd.concat(typed, ignore_index=True).reindex(columns=names)
 
 
 class Validated:
-    """Validated rows of a pipeline's partitions, each table read once, and the inputs that were read. One thread; frames are not to be changed."""
+    """Validated rows of a pipeline's partitions, each table read once, and the inputs that were read.
+
+    One thread; frames are not to be changed.
+    """
 
     def __init__(self, spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> None:
         self.spec, self.ctx = spec, ctx
@@ -86,18 +104,20 @@ class Validated:
     def labelled(self, keys: Sequence[str], bound: datetime) -> pd.DataFrame:
         """Primary rows with their labels, as known at an instant; see `known_labels`."""
         spec = self.spec
-        if spec.label.source is not None:
-            return known_labels(
-                spec, self.frame(spec.primary, keys), self.frame(spec.label.source, keys), bound
-            )
-        for key in keys:
-            if key in self.good and key not in self._labelled:
-                self._labelled[key] = known_labels(
-                    spec, self.rows(spec.primary, key), None, DISTANT_FUTURE, key
-                )
-        known = stacked([self._labelled[k] for k in keys if k in self.good])
+        parts = []
+        for key in (k for k in keys if k in self.good):
+            if spec.label.source is not None:
+                # Whatever the label stage would look into, and nothing that lies outside the keys.
+                own = self.frame(spec.label.source, [k for k in label_keys(spec, key) if k in keys])
+                parts.append(known_labels(spec, self.rows(spec.primary, key), own, bound, key))
+                continue
+            if key not in self._labelled:
+                rows = self.rows(spec.primary, key)
+                self._labelled[key] = known_labels(spec, rows, None, DISTANT_FUTURE, key)
+            parts.append(self._labelled[key])
+        known = stacked(parts)
         if not len(known):
-            return known_labels(spec, pd.DataFrame(), None, bound)
+            return known_labels(spec, known, None, bound)
         return known[known[KNOWN] <= pd.Timestamp(bound)].reset_index(drop=True)
 
     def inputs(self, source: str, keys: Sequence[str]) -> tuple[Input, ...]:
@@ -120,8 +140,6 @@ def moments(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
         )
     times = rows[column]
     if column != spec.sources[spec.primary].event_time:
-        from mlpipe.stages.times import instants
-
         times = instants(times, spec.partitions.timezone, f"pipeline {spec.name}, column {column}")
     return times - pd.Timedelta(spec.lead)
 
@@ -129,6 +147,14 @@ def moments(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
 def hidden_columns(spec: PipelineSpec) -> tuple[str, ...]:
     """Columns that no feature may see: the label and what becomes known with it."""
     return tuple(c for c in (spec.label.column, *spec.label.outcomes) if c is not None)
+
+
+def label_keys(spec: PipelineSpec, key: str) -> tuple[str, ...]:
+    """Partitions of the label's own source in which labels of a partition's rows may stand: its own, and later ones up to the horizon."""
+    if spec.partitions.every == "none":
+        return (key,)
+    end = spec.partitions.window(key).end
+    return (key, *spec.partitions.keys_between(end, end + spec.label.horizon))
 
 
 def known_labels(
@@ -158,7 +184,7 @@ def known_labels(
             **{KNOWN: pd.Series(dtype="datetime64[us, UTC]"), label.name: pd.Series(dtype="float64")}
         )
     if own is not None:
-        values, known = _from_own_source(spec, rows, own, where)
+        values, known = _from_own_source(spec, rows, own, bound, key, where)
     else:
         values = _values(spec, rows, where)
         known = _known_at(spec, rows, key)
@@ -177,16 +203,25 @@ def _values(spec: PipelineSpec, rows: pd.DataFrame, where: str) -> pd.Series:
                 fix=did_you_mean(str(label.column), list(rows.columns)),
             )
         return rows[label.column]
-    values = call_any(label.function, rows.drop(columns=[ROW], errors="ignore").copy(), where=where)
-    if not isinstance(values, pd.Series) and hasattr(values, "__len__") and len(values) == len(rows):
-        values = pd.Series(values, index=rows.index)
-    if not isinstance(values, pd.Series) or len(values) != len(rows) or not values.index.equals(rows.index):
-        raise UserCodeError(
-            f"the label function must return one value a row ({len(rows)} rows), in their order",
-            where=where,
-            fix="Return a Series with the index of the rows.",
+    with deadline(spec.timeout, f"the function of {where}"):
+        values = call_any(
+            label.function, rows.drop(columns=[ROW], errors="ignore").copy(deep=True), where=where
         )
-    return values
+    if not isinstance(values, (pd.Series, pd.DataFrame, str, dict)) and hasattr(values, "__len__"):
+        values = pd.Series(values, index=rows.index) if len(values) == len(rows) else values
+    if isinstance(values, pd.Series) and same_rows(values.index, rows.index):
+        return values.loc[rows.index]
+    got = f"{len(values)} values" if isinstance(values, pd.Series) else f"a {type(values).__name__}"
+    raise UserCodeError(
+        f"the label function must return one value a row ({len(rows)} rows, with their index), got {got}",
+        where=f"{where}, {defined(label.function)}",
+        fix="Return a Series with the index of the rows.",
+    )
+
+
+def same_rows(index: pd.Index, rows: pd.Index) -> bool:
+    """Whether an index names each row once, in any order."""
+    return len(index) == len(rows) and not index.has_duplicates and bool(index.isin(rows).all())
 
 
 def _known_at(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
@@ -194,16 +229,16 @@ def _known_at(spec: PipelineSpec, rows: pd.DataFrame, key: str) -> pd.Series:
     if column is not None:
         return rows[column] + pd.Timedelta(spec.label.available_after)
     return pd.Series(
-        pd.Timestamp(spec.partitions.window(key or spec.partitions.key_at(datetime.min)).start),
+        pd.Timestamp(spec.partitions.window(key).start),
         index=rows.index,
     ).dt.as_unit("us")
 
 
 def _from_own_source(
-    spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, where: str
+    spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame, bound: datetime, key: str, where: str
 ) -> tuple[pd.Series, pd.Series]:
-    """The newest label row per key; it is known at its own event time plus the delay."""
-    source = spec.sources[str(spec.label.source)]
+    """The newest label row per key of those known at an instant; one is known at its own event time plus the delay."""
+    label, source = spec.label, spec.sources[str(spec.label.source)]
     keys = list(source.keys)
     missing = [k for k in keys if k not in rows]
     if missing:
@@ -217,15 +252,23 @@ def _from_own_source(
             pd.NaT, index=rows.index, dtype="datetime64[us, UTC]"
         )
     values = _values(spec, own, where)
-    time = own[source.event_time] + pd.Timedelta(spec.label.available_after) if source.event_time else None
-    labels = own[keys].assign(_value=values, _known=time if time is not None else pd.NaT)
-    if time is not None:
-        labels = labels.sort_values("_known", kind="stable")
-    labels = labels.drop_duplicates(keys, keep="last")
-    joined = rows[keys].merge(labels, on=keys, how="left", validate="many_to_one")
+    labels = own[keys].assign(_value=values, _known=pd.Timestamp(bound))
+    if source.event_time is not None:
+        labels["_known"] = own[source.event_time] + pd.Timedelta(label.available_after)
+        labels = labels[labels["_known"] <= pd.Timestamp(bound)].sort_values("_known", kind="stable")
+    labels = labels.dropna(subset=keys).drop_duplicates(keys, keep="last")
+    try:
+        joined = rows[keys].merge(labels, on=keys, how="left", validate="many_to_one")
+    except ValueError as error:
+        raise DataError(
+            f"the rows and their labels cannot meet on {', '.join(keys)}: {str(error).splitlines()[0]}",
+            where=where,
+            fix="Give the keys one type on both sides.",
+        ) from None
     joined.index = rows.index
-    known = joined["_known"] if time is not None else _known_at(spec, rows, "")
-    return joined["_value"], known
+    if source.event_time is None:
+        return joined["_value"], _known_at(spec, rows, key)
+    return joined["_value"], joined["_known"]
 
 
 def handed(frame: pd.DataFrame) -> pd.DataFrame:

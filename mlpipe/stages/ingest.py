@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.errors import MlpipeError
+from mlpipe.errors import DataError, MlpipeError
 from mlpipe.records.codec import HEAD_DATA, Head
-from mlpipe.records.record import Found, Input
+from mlpipe.records.record import Found, Input, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource
 from mlpipe.stages.context import Context
+from mlpipe.stages.frames import RESERVED
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 from mlpipe.stages.sources import Piece, load
 
@@ -30,24 +31,49 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     functions = tuple(s.function for s in spec.sources.values() if isinstance(s, LoadSource))
     failed: list[MlpipeError] = []
     for key in keys:
-        pieces = {name: loads[name][key] for name in spec.sources}
-        errors = [p for p in pieces.values() if isinstance(p, MlpipeError)]
-        failed += errors[:1]
-        if not errors:
-            good = {n: p for n, p in pieces.items() if isinstance(p, Piece)}
-            work = partial(_work, spec, key, good, ctx)
-            yield Plan(
-                key,
-                work,
-                inputs=_upstream_inputs(spec, key),
-                params=_params(spec),
-                functions=functions,
-                reusable=False,
-            )
+        try:
+            pieces, outputs = _frozen(spec, key, {name: loads[name][key] for name in spec.sources}, ctx)
+        except MlpipeError as error:
+            failed.append(error)
+            continue
+        yield Plan(
+            key,
+            partial(_work, spec, key, pieces, outputs, ctx),
+            inputs=_upstream_inputs(spec, key),
+            params=_params(spec),
+            functions=functions,
+            reusable=False,
+        )
     if failed:
         more = f"; {len(failed) - 1} further partitions failed likewise" if len(failed) > 1 else ""
         first = failed[0]
         raise type(first)(first.what + more, where=first.where, fix=first.fix, findings=first.findings)
+
+
+def _frozen(
+    spec: PipelineSpec, key: str, loaded: Mapping[str, Piece | MlpipeError], ctx: Context
+) -> tuple[dict[str, Piece], list[Output]]:
+    """Every source's rows in the store. Raises the error of the first that could not be read, or cannot be stored."""
+    pieces: dict[str, Piece] = {}
+    for name, piece in loaded.items():
+        if isinstance(piece, MlpipeError):
+            raise piece
+        pieces[name] = Piece(empty_as_null(piece.frame), piece.unplaced)
+    outputs = []
+    for name, piece in pieces.items():
+        where = f"pipeline {spec.name}, source {name}, partition {key}"
+        taken = [c for c in piece.frame.columns if c in RESERVED]
+        if taken:
+            raise DataError(
+                f"the name {taken[0]!r} is taken: columns {', '.join(RESERVED)} are added to every table",
+                where=where,
+                fix="Rename the column in the source.",
+            )
+        try:
+            outputs.append(stored(ctx.store, name, piece.frame, spec.sources[name].keys))
+        except DataError as error:
+            raise DataError(error.what, where=where, fix=error.fix, findings=error.findings) from None
+    return pieces, outputs
 
 
 def _upstream_inputs(spec: PipelineSpec, key: str) -> tuple[Input, ...]:
@@ -71,12 +97,15 @@ def _params(spec: PipelineSpec) -> dict[str, Any]:
     }
 
 
-def _work(spec: PipelineSpec, key: str, pieces: Mapping[str, Piece], ctx: Context) -> Result:
-    outputs, schema = [], {}
-    for name, piece in pieces.items():
-        frame = empty_as_null(piece.frame)
-        outputs.append(stored(ctx.store, name, frame, spec.sources[name].keys))
-        schema[name] = {str(c): kind(frame[c]) for c in frame.columns}
+def _work(
+    spec: PipelineSpec, key: str, pieces: Mapping[str, Piece], outputs: list[Output], ctx: Context
+) -> Result:
+    # A table without rows says nothing about its columns: some readers give them, some give none.
+    schema = {
+        name: {str(c): kind(piece.frame[c]) for c in piece.frame.columns}
+        for name, piece in pieces.items()
+        if len(piece.frame)
+    }
     previous = _previous(spec, key, ctx)
     findings = [*_changes(schema, previous), *_unplaced(pieces)]
     rows = {o.name: o.rows for o in outputs}
@@ -131,7 +160,7 @@ def _changes(schema: Schema, previous: Head | None) -> Iterator[Found]:
         if source not in old:
             continue
         before = old[source]
-        for column in columns.keys() | before.keys():
+        for column in dict.fromkeys((*before, *columns)):
             where = f"source {source}, column {column}"
             if column not in before:
                 yield Found(what=f"appeared since {since}, as {columns[column]}", where=where)
@@ -141,10 +170,16 @@ def _changes(schema: Schema, previous: Head | None) -> Iterator[Found]:
                     where=where,
                     fix="A feature or contract that names it will fail.",
                 )
-            elif columns[column] != before[column] and "null" not in (columns[column], before[column]):
+            elif _NUMBER.get(columns[column], columns[column]) != _NUMBER.get(before[column], before[column]):
+                if "null" in (columns[column], before[column]):
+                    continue
                 yield Found(
                     what=f"changed type since {since}: {before[column]} to {columns[column]}", where=where
                 )
+
+
+_NUMBER = {"int": "number", "float": "number", "decimal": "number"}
+"""Types that no one tells apart by a partition's values: a day of whole numbers reads as integers."""
 
 
 def _unplaced(pieces: Mapping[str, Piece]) -> Iterator[Found]:

@@ -12,7 +12,8 @@ from mlpipe.records.record import MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.feature import left_out
-from mlpipe.stages.frames import KNOWN, ROW, Validated, known_labels
+from mlpipe.stages.frames import KNOWN, ROW, Validated, known_labels, label_keys
+from mlpipe.stages.ingest import empty_as_null
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
 
@@ -35,6 +36,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "primary": spec.primary,
             "keys": spec.sources[spec.primary].keys,
             "event_time": spec.sources[spec.primary].event_time,
+            "own": own_params(spec),
             "as_of": bound,
         }
         yield Plan(
@@ -44,6 +46,14 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             params=params,
             functions=functions,
         )
+
+
+def own_params(spec: PipelineSpec) -> dict[str, Any]:
+    """How rows meet the labels of their own source."""
+    if spec.label.source is None:
+        return {}
+    source = spec.sources[spec.label.source]
+    return {"keys": source.keys, "event_time": source.event_time}
 
 
 def ripe_at(spec: PipelineSpec, key: str) -> datetime:
@@ -59,12 +69,10 @@ def ripe_at(spec: PipelineSpec, key: str) -> datetime:
 
 
 def _later(spec: PipelineSpec, key: str, as_of: datetime) -> tuple[str, ...]:
+    """Later partitions that had begun at the run's clock, and may hold labels of this one's rows."""
     if spec.label.source is None or spec.partitions.every == "none":
         return ()
-    window = spec.partitions.window(key)
-    return spec.partitions.keys_between(
-        window.end, max(window.end, min(as_of, window.end + spec.label.horizon))
-    )
+    return tuple(k for k in label_keys(spec, key)[1:] if spec.partitions.window(k).start < as_of)
 
 
 def _work(
@@ -74,9 +82,8 @@ def _work(
     own = data.frame(spec.label.source, keys) if spec.label.source is not None else None
     known = known_labels(spec, rows, own, bound, key)
     identity = [k for k in spec.sources[spec.primary].keys if k in known and k != spec.label.name]
-    table = (
-        known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable").reset_index(drop=True)
-    )
+    table = known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable")
+    table = table.reset_index(drop=True).assign(**empty_as_null(known[identity]))
     ripe = bound >= ripe_at(spec, key) or spec.partitions.every == "none"
     share = len(table) / len(rows) if len(rows) else 0.0
     metrics = [MetricValue(name="share", value=share, better="higher", split="labels")]
@@ -89,7 +96,8 @@ def _work(
         metrics=tuple(metrics),
         verdict="ripe" if ripe else "unripe",
         data={"rows": len(rows), "known": len(table), "ripe_at": ripe_at(spec, key), HEAD_DATA: head},
-        headline=f"**{len(table):,}** of {len(rows):,} labels known ({share:.1%}); {'ripe' if ripe else 'not ripe yet'}.",
+        headline=f"**{len(table):,}** of {len(rows):,} labels known ({share:.1%}); "
+        + ("ripe." if ripe else "not ripe yet."),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,7 @@ def prediction_ids(features_id: str, bundle_id: str, rows: np.ndarray) -> list[s
     return [f"p-{stem}-{row}" for row in rows]
 
 
-def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, object]:
+def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, Any]:
     """Score columns by task: ``score`` (and ``predicted`` by the threshold), or one a class and the class chosen."""
     bundle = champion.bundle
     if bundle.task == "regression":
@@ -99,7 +100,7 @@ def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, object]:
         threshold = 0.5 if bundle.threshold is None else bundle.threshold
         return {"score": scores, "predicted": (scores >= threshold)}
     chosen = scores.argmax(axis=1)
-    columns: dict[str, object] = {f"score_{i}": scores[:, i] for i in range(scores.shape[1])}
+    columns: dict[str, Any] = {f"score_{i}": scores[:, i] for i in range(scores.shape[1])}
     return {
         **columns,
         "score": scores.max(axis=1),

@@ -10,8 +10,8 @@ from mlpipe.errors import DataError
 def instants(values: pd.Series, zone: str, where: str) -> pd.Series:
     """Instants in UTC, from datetimes (with or without a zone), ISO text, or dates.
 
-    A local time that happens twice (autumn) is the first of the two; one that never happens (spring) moves to the next that does. Nulls stay
-    null.
+    A local time that happens twice (autumn) is the first of the two; one that never happens (spring) moves to the next that does. Nulls
+    stay null.
 
     Raises
     ------
@@ -33,12 +33,17 @@ def instants(values: pd.Series, zone: str, where: str) -> pd.Series:
         parsed = parsed.dt.tz_localize(
             ZoneInfo(zone), ambiguous=pd.array(first, dtype=bool).to_numpy(), nonexistent="shift_forward"
         )
-    return parsed.dt.tz_convert("UTC").dt.as_unit("us")
+    utc: pd.Series = parsed.dt.tz_convert("UTC").dt.as_unit("us")
+    return utc
+
+
+_ZONED = r"[T ]\d\d[\d:.,]*\s?(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?)$"
+"""A time of day with an offset: ``Z``, ``+01:00``, ``+0100``, or ``+01`` as Postgres writes it. A date alone has none."""
 
 
 def _parse(values: pd.Series, zone: str, where: str) -> pd.Series:
     text = values.dropna().astype(str)
-    zoned = text.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$", regex=True)
+    zoned = text.str.contains(_ZONED, regex=True)
     parsed = pd.to_datetime(
         values, errors="coerce", format="ISO8601", utc=bool(len(zoned)) and bool(zoned.any())
     )

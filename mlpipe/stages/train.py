@@ -1,27 +1,31 @@
 """Train: a model learned from the window that ends before a partition, as a bundle. A refusal is a result, not a crash."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from mlpipe.core.baselines import constant_scores
+from mlpipe.core.fingerprint import is_users
 from mlpipe.core.grid import Grid, build
 from mlpipe.core.profile import profile
 from mlpipe.core.profile_codec import to_bytes
+from mlpipe.core.scored import Task
 from mlpipe.core.threshold import choose
-from mlpipe.errors import DataError
+from mlpipe.errors import DataError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
+from mlpipe.spec.modeling import Model
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
+from mlpipe.stages.deadline import deadline
 from mlpipe.stages.estimators import Part, fitted
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.runner import Plan, Result, Stage, output
-from mlpipe.stages.sources import call_any
+from mlpipe.stages.sources import call_any, defined
 from mlpipe.stages.splits import Parts, parts
 from mlpipe.stores.bundles import Bundle
 
@@ -30,7 +34,7 @@ EXAMPLES = 5
 
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
     """A plan a partition: its window, collected."""
-    functions = tuple(f for f in (spec.model.fit, spec.baseline) if f is not None)
+    functions = tuple(f for f in (spec.model.fit, spec.baseline, *own_code(spec.model)) if f is not None)
     for key in keys:
         window = spec.partitions.before(key, spec.training_window)
         ctx.log(f"{spec.name}: collecting {len(window)} partitions to learn from for {key}")
@@ -52,7 +56,6 @@ def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
         "model_params": {**(_deep(model.estimator)), **model.params},
         "preprocess": model.preprocess,
         "window": spec.training_window,
-        "split": spec.split,
         "min_coverage": spec.min_coverage,
         "min_rows": spec.min_rows,
         "threshold": spec.threshold,
@@ -61,12 +64,38 @@ def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
         "features": data.names,
         "lead": spec.lead,
         "left_out": data.left_out,
-    } | {"split": spec.split.model_dump(mode="json")}
+        "split": spec.split.model_dump(mode="json"),
+        "partitions": spec.partitions.model_dump(mode="json", include={"every", "timezone"}),
+    }
 
 
 def _deep(estimator: Any) -> dict[str, Any]:
     """Every hyper-parameter of an estimator, defaults included; parts that are estimators themselves stand by their class."""
     return {} if estimator is None else dict(sorted(estimator.get_params(deep=True).items()))
+
+
+def own_code(model: Model) -> Iterator[Callable[..., Any]]:
+    """The user's classes and functions among a model's parts and parameters: their code decides what is learned."""
+    seen: set[int] = set()
+
+    def walk(value: Any) -> Iterator[Callable[..., Any]]:
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                yield from walk(item)
+            return
+        if hasattr(value, "get_params") and not isinstance(value, type):
+            yield from walk(type(value))
+            yield from walk(value.get_params(deep=False))
+        elif callable(value) and (isinstance(value, partial) or is_users(value) or is_users(type(value))):
+            yield value
+
+    yield from walk(model.estimator)
+    yield from walk(model.params)
 
 
 def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ctx: Context) -> Result:
@@ -80,17 +109,18 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     refused = _too_little(spec, data)
     if refused:
         return _refusal(refused, base, findings)
-    encoding = encoding_of(spec, data.rows[data.label])
     try:
+        encoding = encoding_of(spec, data.rows[data.label])
         split = parts(spec, window, data.rows)
+        kinds = kinds_of(data.rows[split.masks["train"]], data.names)
     except DataError as error:
         return _refusal(str(error), base, findings)
     y = encoding.encode(data.rows[data.label])
     rows = {name: int(mask.sum()) for name, mask in split.masks.items()}
-    refused = _too_few(spec, encoding, y, split, rows)
+    refused = _too_few(spec, encoding, y, split, rows) or _nothing_known(data, split)
     if refused:
         return _refusal(refused, {**base, "rows": rows}, findings)
-    return _fit(spec, key, data, encoding, split, y, {**base, "rows": rows}, findings, ctx)
+    return _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
 
 
 def _refusal(why: str, base: dict[str, Any], findings: list[Found]) -> Result:
@@ -136,24 +166,30 @@ def _too_few(
     return ""
 
 
+def _nothing_known(data: Dataset, split: Parts) -> str:
+    known = data.rows.loc[split.masks["train"], list(data.names)].notna().to_numpy()
+    return "" if known.any() else "no feature holds a value in the training rows"
+
+
 def _fit(
     spec: PipelineSpec,
     key: str,
     data: Dataset,
     encoding: Encoding,
     split: Parts,
+    kinds: tuple[tuple[str, str], ...],
     y: np.ndarray,
     base: dict[str, Any],
     findings: list[Found],
     ctx: Context,
 ) -> Result:
     masks = split.masks
-    kinds = kinds_of(data.rows[masks["train"]], data.names)
     X = model_frame(data.rows, kinds)
-    target = y if encoding.task == "regression" else y.astype("int64")
-    train, valid = (Part(X[masks[p]].reset_index(drop=True), target[masks[p]]) for p in ("train", "valid"))
+    labels = encoding.decode(y)
+    train, valid = (Part(X[masks[p]].reset_index(drop=True), labels[masks[p]]) for p in ("train", "valid"))
     ctx.log(f"{spec.name}: learning from {len(train.y):,} rows and {len(kinds)} features")
-    estimator, curves = fitted(spec, train, valid, kinds, f"pipeline {spec.name}, partition {key}, model")
+    where = f"pipeline {spec.name}, partition {key}, model"
+    estimator, curves = fitted(spec, train, valid, kinds, where)
     draft = Bundle(
         estimator,
         encoding.task,
@@ -164,8 +200,8 @@ def _fit(
         train.X.head(EXAMPLES),
         {},
     )
-    scores = draft.predict(valid.X)
-    threshold, extra = _thresholds(spec, encoding, train, valid, scores, key)
+    scores = call_any(draft.predict, valid.X, where=where)
+    threshold, extra = _thresholds(spec, encoding, y[masks["train"]], y[masks["valid"]], valid.X, scores, key)
     bundle = Bundle(
         draft.estimator,
         draft.task,
@@ -223,25 +259,32 @@ def _result(
         findings=tuple(findings),
         data={**details, "moments": [data.rows[TIME].min(), data.rows[TIME].max()], HEAD_DATA: head},
         curves=tuple(curves),
-        headline=f"{encoding.task} model learned from **{rows['train']:,}** rows of {shown} ({len(data.used)} partitions, {len(data.left_out)} left out){cut}.",
+        headline=f"{encoding.task} model learned from **{rows['train']:,}** rows of {shown} "
+        f"({len(data.used)} partitions, {len(data.left_out)} left out){cut}.",
     )
 
 
 def _thresholds(
-    spec: PipelineSpec, encoding: Encoding, train: Part, valid: Part, scores: np.ndarray, key: str
+    spec: PipelineSpec,
+    encoding: Encoding,
+    learned: np.ndarray,
+    y: np.ndarray,
+    X: pd.DataFrame,
+    scores: np.ndarray,
+    key: str,
 ) -> tuple[float | None, dict[str, Any]]:
     """The decision threshold by the declared rule on validation rows; likewise for the baselines, so that they compete on equal terms."""
-    constant = np.asarray(constant_scores(encoding.task, train.y, 1, tuple(range(len(encoding.classes)))))[0]
+    constant = np.asarray(constant_scores(cast(Task, encoding.task), learned, 1, encoding.classes))[0]
     extra: dict[str, Any] = {
         "constant": constant.tolist() if hasattr(constant, "tolist") else float(constant)
     }
     if encoding.task != "binary":
         return None, extra
-    flat = np.full(len(valid.y), float(constant))
-    extra["constant_threshold"] = choose(valid.y, flat, spec.threshold).value
+    flat = np.full(len(y), float(constant))
+    extra["constant_threshold"] = choose(y, flat, spec.threshold).value
     if spec.baseline is not None:
-        extra["rule_threshold"] = choose(valid.y, rule_scores(spec, valid.X, key), spec.threshold).value
-    return float(choose(valid.y, scores, spec.threshold).value), extra
+        extra["rule_threshold"] = choose(y, rule_scores(spec, X, key), spec.threshold).value
+    return float(choose(y, scores, spec.threshold).value), extra
 
 
 def rule_scores(spec: PipelineSpec, X: pd.DataFrame, key: str) -> np.ndarray:
@@ -249,15 +292,21 @@ def rule_scores(spec: PipelineSpec, X: pd.DataFrame, key: str) -> np.ndarray:
 
     Raises
     ------
-    DataError
-        When it does not give one finite number a row.
+    UserCodeError
+        When it raises, or does not give one finite number a row.
     """
     assert spec.baseline is not None
     where = f"pipeline {spec.name}, partition {key}, baseline"
-    values = np.asarray(call_any(spec.baseline, X.copy(), where=where), dtype="float64")
+    with deadline(spec.timeout, f"the function of {where}"):
+        given = call_any(spec.baseline, X.copy(deep=True), where=where)
+    where = f"{where}, {defined(spec.baseline)}"
+    try:
+        values = np.asarray(given, dtype="float64")
+    except (TypeError, ValueError):
+        values = np.empty(0)
     if values.shape != (len(X),) or not np.isfinite(values).all():
-        raise DataError(
-            f"the baseline must give one finite number a row ({len(X)} rows), got shape {values.shape}",
+        raise UserCodeError(
+            f"the baseline must give one finite number a row ({len(X)} rows), got a {type(given).__name__} of shape {np.shape(given)}",
             where=where,
             fix="Return an array or Series of scores.",
         )

@@ -12,7 +12,7 @@ from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.contract import Checked, check, repair
+from mlpipe.stages.contract import Checked, check, holding, repair
 from mlpipe.stages.frames import ROW
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
@@ -23,6 +23,8 @@ MARKS = {
 }
 
 
+TOGETHER = 64
+"""At most this many partitions are asked about at once."""
 Seen = dict[tuple[str, str], tuple[Checked, list[Output]]]
 """Checks of tables that are not cut by time, by source and content: the same table in each partition is checked once."""
 
@@ -40,15 +42,33 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     }
     repairs = tuple(s.contract.repair for s in spec.sources.values() if s.contract.repair is not None)
     seen: Seen = {}
-    for key in keys:
-        inputs = tuple(heads[key].read(name) for name in spec.sources)
-        yield Plan(
-            key,
-            partial(_work, spec, key, heads[key], ctx, seen),
-            inputs=inputs,
-            params={"sources": params},
-            functions=repairs,
-        )
+    for start in range(0, len(keys), TOGETHER):
+        held = Held(spec, [heads[k] for k in keys[start : start + TOGETHER]], ctx)
+        for key in keys[start : start + TOGETHER]:
+            inputs = tuple(heads[key].read(name) for name in spec.sources)
+            work = partial(_work, spec, key, heads[key], ctx, seen, held)
+            yield Plan(key, work, inputs=inputs, params={"sources": params}, functions=repairs)
+
+
+class Held:
+    """Rules of each source that hold in all of some partitions: asked once, when the first of them is worked on.
+
+    Great Expectations costs about as much for a day as for a month; most rules hold on most days.
+    """
+
+    def __init__(self, spec: PipelineSpec, raws: Sequence[Head], ctx: Context) -> None:
+        self._spec, self._raws, self._ctx = spec, raws, ctx
+        self._rules: dict[str, frozenset[str]] = {}
+
+    def of(self, name: str) -> frozenset[str]:
+        """Names of the rules that need not be asked again; see `mlpipe.stages.contract.holding`."""
+        if name not in self._rules:
+            source = self._spec.sources[name]
+            ids = dict.fromkeys(raw.outputs[name].id for raw in self._raws)
+            frames = [self._ctx.store.get_table(i) for i in ids]
+            settings: dict[str, Any] = {"keys": source.keys, "base_dir": self._spec.base_dir}
+            self._rules[name] = holding(frames, name, source.contract, **settings)
+        return self._rules[name]
 
 
 def _suite_text(spec: PipelineSpec, name: str) -> str:
@@ -58,13 +78,13 @@ def _suite_text(spec: PipelineSpec, name: str) -> str:
     return path.read_text() if path is not None and path.is_file() else ""
 
 
-def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> Result:
+def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen, held: Held) -> Result:
     outputs: list[Output] = []
     findings: list[Found] = []
     checks: dict[str, Checked] = {}
     rows: dict[str, dict[str, int]] = {}
     for name in spec.sources:
-        checked, made = _source(spec, key, name, raw.outputs[name].id, ctx, seen)
+        checked, made = _source(spec, key, name, raw.outputs[name].id, ctx, seen, held)
         checks[name] = checked
         outputs += made
         findings += [
@@ -104,7 +124,7 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen) -> 
 
 
 def _source(
-    spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, seen: Seen
+    spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, seen: Seen, held: Held
 ) -> tuple[Checked, list[Output]]:
     source = spec.sources[name]
     cut = source.event_time is not None and spec.partitions.every != "none"
@@ -118,7 +138,7 @@ def _source(
         "timezone": source.timezone or spec.partitions.timezone,
         "base_dir": spec.base_dir,
     }
-    checked = check(frame, name, source.contract, **settings)
+    checked = check(frame, name, source.contract, **settings, holds=held.of(name))
     made = [
         stored(ctx.store, f"{name}/kept", pd.DataFrame({ROW: np.flatnonzero(checked.kept).astype("int64")}))
     ]

@@ -137,6 +137,7 @@ def described(spec: PipelineSpec, store: str) -> str:
         if calendar.every == "none"
         else f"a partition every {calendar.every} from {calendar.start} in {calendar.timezone}"
     )
+    sources = "1 source" if len(spec.sources) == 1 else f"{len(spec.sources)} sources"
     window = spec.training_window
     length = f"{window} partitions" if isinstance(window, int) else duration_text(window)
     model = (
@@ -153,12 +154,18 @@ def described(spec: PipelineSpec, store: str) -> str:
         ", ".join(f"{g.kind}({', '.join(str(v) for v in g.params.values())})" for g in spec.gates)
         or "none declared"
     )
-    off = "" if spec.automation == "on" or calendar.every == "none" else " Its schedule is off (automation: off)."
+    off = (
+        ""
+        if spec.automation == "on" or calendar.every == "none"
+        else " Its schedule is off (automation: off)."
+    )
     if spec.retrain is not None:
-        off += f" Its 'retrain' policy is read, but nothing acts on it yet: start {spec.name}_training by hand."
+        off += (
+            f" Its 'retrain' policy is read, but nothing acts on it yet: start {spec.name}_training by hand."
+        )
     return (
-        f"{spec.name}: good. {len(spec.sources)} sources ({', '.join(spec.sources)}), {when}; features from {features}; {model} learns from {length}; "
-        f"gates: {gates}. Deployment {spec.deployment}, store {store}.{off}"
+        f"{spec.name}: good. {sources} ({', '.join(spec.sources)}), {when}; "
+        f"features from {features}; {model} learns from {length}; gates: {gates}. Deployment {spec.deployment}, store {store}.{off}"
     )
 
 

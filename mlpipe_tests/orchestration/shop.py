@@ -7,7 +7,6 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 import mlpipe as ml
-from mlpipe.spec.calendar import Calendar
 
 START, ROWS = "2024-01-01", 80
 
@@ -34,8 +33,8 @@ def _day(day: pd.Timestamp) -> pd.DataFrame:
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    """Settings of the pipeline, some of them replaced."""
-    return {
+    """Settings of the pipeline, some of them replaced, those that are None left out."""
+    given = {
         "name": "shop",
         "owners": ["team:shop"],
         "description": "Is an order late?",
@@ -51,13 +50,9 @@ def settings(**changes: Any) -> dict[str, Any]:
         "bootstrap": 100,
         **changes,
     }
+    return {k: v for k, v in given.items() if v is not None}
 
 
 def shop(**changes: Any) -> ml.Pipeline:
     """The pipeline."""
     return ml.Pipeline(**settings(**changes))
-
-
-def calendar() -> Calendar:
-    """Its partitions."""
-    return Calendar(every="day", start=START)

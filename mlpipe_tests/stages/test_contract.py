@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlpipe.errors import DataError, SpecError, UserCodeError
 from mlpipe.spec.calendar import Window
 from mlpipe.spec.sources import Column, Contract, Expectation
-from mlpipe.stages.contract import Checked, Repaired, check, repair
+from mlpipe.stages.contract import Checked, Repaired, check, holding, repair
 
 # Short forms, such as a list or "2h", are read at load, which the types of the fields do not say.
 terms: Callable[..., Contract] = Contract
@@ -468,3 +468,31 @@ def test_nothing_to_repair_with_or_nothing_to_repair() -> None:
 def test_what_a_repair_returns_is_checked(function: Callable[..., Any], words: str) -> None:
     with pytest.raises(UserCodeError, match=words):
         _repair(FRAME, function, max=1)
+
+
+def test_rules_that_hold_in_all_partitions_are_told_from_those_that_do_not():
+    contract = terms(columns={"x": col(dtype="int", min=0, max=10), "c": col(allowed=["a", "b"])})
+    good = pd.DataFrame({"x": [1, 2], "c": ["a", "b"], "k": [1, 2]})
+    bad = pd.DataFrame({"x": [3, 99], "c": ["a", "b"], "k": [1, 2]})
+    held = holding([good, bad], "rows", contract, keys=["k"])
+    assert any(name.startswith("c in") for name in held)
+    assert not any(name.startswith("x ") and "10" in name for name in held)
+    # The key repeats among partitions, never within one: it has to be asked in each.
+    assert not any("k" in name.split() and "unique" in name for name in held)
+    # A column of another type among the partitions tells nothing about all of them.
+    other = good.assign(c=[1, 2])
+    assert not any(name.startswith("c in") for name in holding([good, other], "rows", contract, keys=["k"]))
+
+
+@given(st.lists(st.lists(st.integers(-2, 12), min_size=1, max_size=6), min_size=2, max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_what_is_known_to_hold_changes_no_verdict(days):
+    contract = terms(columns={"x": col(dtype="int", min=0, max=10)})
+    frames = [pd.DataFrame({"x": values, "k": range(len(values))}) for values in days]
+    given_ = {"keys": ["k"], "event_time": None, "window": None, "timezone": "UTC"}
+    held = holding(frames, "rows", contract, keys=["k"])
+    for frame in frames:
+        alone = check(frame, "rows", contract, **given_)
+        told = check(frame, "rows", contract, **given_, holds=held)
+        assert alone.to_dict() == told.to_dict()
+        assert alone.kept.tolist() == told.kept.tolist()

@@ -1,0 +1,101 @@
+"""Short forms written out, and the way back: which written key a value of the long form came from."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mlpipe.spec.drafts import Draft
+from mlpipe.spec.nodes import KeyPath
+
+ALIASES = {
+    "source": "sources",
+    "owner": "owners",
+    "look_back": "features.look_back",
+    "outcomes": "label.outcomes",
+}
+"""Keys that stand for another."""
+
+Report = Callable[[KeyPath, str], None]
+Renames = dict[KeyPath, KeyPath]
+
+
+def opened(value: Any, places: dict[KeyPath, str], report: Report, path: KeyPath = ()) -> Any:
+    """Drafts opened into mappings; where each was written goes to `places`, what was wrong with its call to `report`."""
+    if isinstance(value, Draft):
+        places[path] = value.where
+        for text in value.wrong:
+            report(path, text)
+        value = value.settings
+    if isinstance(value, Mapping):
+        return {k: opened(v, places, report, (*path, k)) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [opened(v, places, report, (*path, i)) for i, v in enumerate(value)]
+    return value
+
+
+def normalise(settings: Mapping[str, Any], report: Report) -> tuple[dict[str, Any], Renames]:
+    """Opened settings in their long form, and from which written path each renamed one came."""
+    out, renames = dict(settings), Renames()
+    for short, long in (("source", "sources"), ("owner", "owners")):
+        if short in out and long in out:
+            report((short,), f"{short!r} stands for {long!r}; give one of them")
+            del out[short]
+    if "source" in out:
+        out["sources"] = {"rows": out.pop("source")}
+        renames["sources", "rows"] = ("source",)
+    if "owner" in out:
+        out["owners"] = out.pop("owner")
+        renames["owners",] = ("owner",)
+    if isinstance(out.get("sources"), dict):
+        for name, source in out["sources"].items():
+            if callable(source):
+                renames["sources", name, "function"] = renames.get(("sources", name), ("sources", name))
+        out["sources"] = {
+            k: {"type": "load", "function": v} if callable(v) else v for k, v in out["sources"].items()
+        }
+    _shorten(out, "features", lambda v: "function" if callable(v) else "columns", renames)
+    _shorten(out, "label", lambda v: "function" if callable(v) else "column", renames)
+    _shorten(out, "model", lambda v: "fit" if callable(v) and not hasattr(v, "fit") else "estimator", renames)
+    _moved(out, "look_back", "features", renames, report)
+    _moved(out, "outcomes", "label", renames, report)
+    if isinstance(out.get("gates"), list):
+        out["gates"] = [_gate(gate, i, renames) for i, gate in enumerate(out["gates"])]
+    return out, renames
+
+
+def _shorten(out: dict[str, Any], key: str, kind: Callable[[Any], str], renames: Renames) -> None:
+    """A bare value stands for the one setting of its part that says what it is."""
+    value = out.get(key)
+    if value is not None and not isinstance(value, dict):
+        name = kind(value)
+        out[key] = {name: value}
+        renames[key, name] = (key,)
+
+
+def _moved(out: dict[str, Any], short: str, part: str, renames: Renames, report: Report) -> None:
+    """A setting of a part that may also stand beside it."""
+    if short not in out:
+        return
+    value, inner = out.pop(short), out.setdefault(part, {})
+    if isinstance(inner, dict) and short in inner:
+        report((short,), f"{short!r} also stands in {part!r}; give one of them")
+    elif isinstance(inner, dict):
+        out[part] = {**inner, short: value}
+        renames[part, short] = (short,)
+
+
+def _gate(gate: Any, position: int, renames: Renames) -> Any:
+    """``{at_least: {metric: f1, value: 0.6}}`` is a gate of that kind."""
+    if not isinstance(gate, dict) or "kind" in gate or len(gate) != 1:
+        return gate
+    ((kind, params),) = gate.items()
+    for part in ("kind", "params"):
+        renames["gates", position, part] = ("gates", position, kind)
+    return {"kind": kind, "params": {} if params is None else params}
+
+
+def written(path: KeyPath, renames: Renames) -> KeyPath:
+    """Path as it was written, of a path in the long form."""
+    for end in range(len(path), 0, -1):
+        if path[:end] in renames:
+            return (*renames[path[:end]], *path[end:])
+    return path

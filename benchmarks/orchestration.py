@@ -269,14 +269,14 @@ ARMS: dict[str, Callable[[bool], Arm]] = {
 
 
 def pairs(rounds: Sequence[dict[str, float]]) -> dict[str, list[float]]:
-    """The two ratios of each round, whose arms ran one after the other.
+    """The ratios of each round, whose arms ran one after the other.
 
-    What is beyond the stages' own work is measured within the Dagster arm: the difference between two arms would carry the noise of
-    two long runs. It is told besides, as `over_trivial_between`.
+    `over_trivial` takes the loop from the Dagster arm, and so carries the noise of two long runs. `over_trivial_within` takes off
+    what the stages worked within the Dagster arm itself: steadier, but blind to work that Dagster moves into the stages' time.
     """
     return {
-        "over_trivial": [(r["dagster"] - r["own"]) / r["trivial"] for r in rounds],
-        "over_trivial_between": [(r["dagster"] - r["loop"]) / r["trivial"] for r in rounds],
+        "over_trivial": [(r["dagster"] - r["loop"]) / r["trivial"] for r in rounds],
+        "over_trivial_within": [(r["dagster"] - r["own"]) / r["trivial"] for r in rounds],
         "ratio_range": [r["dagster"] / r["loop"] for r in rounds],
     }
 
@@ -287,7 +287,8 @@ def report(rounds: Sequence[dict[str, float]], days: int) -> None:
     print(f"\n{days} days x {len(ASSETS)} assets = {count} asset partitions, {len(rounds)} rounds")
     print(f"\n{'':34} {'median':>8} {'min':>8} {'max':>8}")
     rows = {f"{arm}, seconds": [r[arm] for r in rounds] for arm in ("dagster", "loop", "trivial")}
-    rows["beyond the stages, ms a partition"] = [(r["dagster"] - r["own"]) / count * 1e3 for r in rounds]
+    rows["beyond the stages, ms a partition"] = [(r["dagster"] - r["loop"]) / count * 1e3 for r in rounds]
+    rows["the same, within the Dagster arm"] = [(r["dagster"] - r["own"]) / count * 1e3 for r in rounds]
     rows["trivial assets, ms a partition"] = [r["trivial"] / count * 1e3 for r in rounds]
     for name, values in {**rows, **pairs(rounds)}.items():
         limit = f"   at most {LIMITS[name]}" if name in LIMITS else ""
@@ -309,7 +310,7 @@ def summary(rounds: Sequence[dict[str, float]], days: int) -> dict[str, Any]:
     """The last line: medians of the rounds' ratios."""
     ratios = {name: round(median(values), 3) for name, values in pairs(rounds).items()}
     count = len(ASSETS) * days
-    cost = median((r["dagster"] - r["own"]) / count * 1e3 for r in rounds)
+    cost = median((r["dagster"] - r["loop"]) / count * 1e3 for r in rounds)
     return {
         **ratios,
         "limits": LIMITS,

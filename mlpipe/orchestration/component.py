@@ -146,10 +146,10 @@ def _templated(
         if native is None or not isinstance(native, SCALARS) or not TYPELESS.isdisjoint(path):
             return native
         return jinja2.Template(value).render(**scope.scope)
-    except (dg.DagsterError, jinja2.TemplateError) as error:
+    except Exception as error:  # whatever the template's own functions raise
         line = lines.get(("attributes", *path))
         raise SpecError(
             f"{value!r} cannot be filled in: {first_line(error)}",
             where=f"{file}:{line}, key {'.'.join(map(str, path))}" if line else file,
             fix="Write {{ env.NAME }} for an environment variable, or {{ env('NAME', 'default') }}.",
-        ) from None
+        ) from error

@@ -65,7 +65,9 @@ class FramesIOManager(dg.IOManager):
             elif len(keys) == 1:
                 raise NotFoundError(
                     f"{asset} {key} holds no rows: its verdict is '{head.verdict}'",
-                    fix="Look at its validation, or skip the partition.",
+                    fix=f"Release a model first: mlpipe run {self._spec.name} --from … --train-at …"
+                    if head.verdict == "no_champion"
+                    else "Look at its validation, or skip the partition.",
                 )
         if len(keys) == 1:
             return frames[keys[0]]

@@ -11,7 +11,7 @@ from mlpipe.errors import Finding, SpecError
 from mlpipe.spec.forms import ALIASES, Renames, Report, normalise, opened, written
 from mlpipe.spec.importing import estimator_of
 from mlpipe.spec.mistakes import Mistake, mistakes
-from mlpipe.spec.nodes import KeyPath, choices
+from mlpipe.spec.nodes import KeyPath, choices, shown
 from mlpipe.spec.partial import at, holds, partial
 from mlpipe.spec.pipeline import Deployment, PipelineSpec
 
@@ -136,7 +136,7 @@ def _overlays(value: Any, report: Report) -> dict[str, _Form]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        report(("overlays",), f"must map {', '.join(_DEPLOYMENTS)} to settings, got {value!r}")
+        report(("overlays",), f"must map {', '.join(_DEPLOYMENTS)} to settings, got {shown(value)}")
         return {}
     found: dict[str, _Form] = {}
     for name, settings in value.items():
@@ -144,7 +144,7 @@ def _overlays(value: Any, report: Report) -> dict[str, _Form]:
         if name not in _DEPLOYMENTS:
             report(prefix, f"unknown deployment {name!r}. {choices(str(name), _DEPLOYMENTS)}")
         elif not isinstance(settings, dict | None):
-            report(prefix, f"must be a mapping of keys, got {settings!r}")
+            report(prefix, f"must be a mapping of keys, got {shown(settings)}")
         else:
             found[name] = _Form(*normalise(settings or {}, _below(prefix, report)), prefix)
     return found

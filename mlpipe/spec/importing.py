@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlpipe.spec.nodes import KeyPath, choices, unknown_names
+from mlpipe.spec.nodes import KeyPath, choices, shown, unknown_names
 
 _REFERENCE = re.compile(r"([A-Za-z_][\w.]*|[\w./\-]+\.py):([A-Za-z_]\w*)")
 ESTIMATOR_PACKAGES = ("sklearn",)
@@ -115,7 +115,7 @@ def estimator_of(settings: Mapping[str, Any], report: Callable[[KeyPath, str], N
         report(("class",), str(error))
         return None
     if params is not None and not isinstance(params, Mapping):
-        report(("params",), f"must be a mapping of keys, got {params!r}")
+        report(("params",), f"must be a mapping of keys, got {shown(params)}")
         params = {}
     given, known = dict(params or {}), sorted(inspect.signature(kind).parameters)
     for where, text in unknown_names(given, known, kind.__name__):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mlpipe.spec.forms import ALIASES
 from mlpipe.spec.modeling import Model
-from mlpipe.spec.nodes import KeyPath, Node, Wrong, choices
+from mlpipe.spec.nodes import KeyPath, Node, Wrong, choices, shown
 from mlpipe.spec.pipeline import PipelineSpec
 
 HIDDEN = ("base_dir", "where")
@@ -67,11 +67,11 @@ def _sentence(detail: Any, path: KeyPath) -> str:
         return str(detail["ctx"]["error"])
     if kind == "literal_error":
         known = _quoted(detail["ctx"]["expected"])
-        return f"unknown value {_shown(given)}. {choices(str(given), known)}"
+        return f"unknown value {shown(given)}. {choices(str(given), known)}"
     if kind in _KINDS:
-        return f"{_KINDS[kind]}, got {_shown(given)}"
+        return f"{_KINDS[kind]}, got {shown(given)}"
     text = str(detail["msg"]).removeprefix("Input should ").removeprefix("be ")
-    return f"must be {text}, got {_shown(given)}" if text != detail["msg"] else f"{text}; got {_shown(given)}"
+    return f"must be {text}, got {shown(given)}" if text != detail["msg"] else f"{text}; got {shown(given)}"
 
 
 def _type_text(detail: Any) -> str:
@@ -85,14 +85,6 @@ def _type_text(detail: Any) -> str:
 def _quoted(text: str) -> tuple[str, ...]:
     """The names in ``'a', 'b' or 'c'``."""
     return tuple(part.strip().strip("'") for part in text.replace(" or ", ", ").split(","))
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more than 4,300 digits has no text
-        text = f"a very large {type(value).__name__}"
-    return text if len(text) <= 80 else text[:77] + "…"
 
 
 def keys_of(node: type[Node] | None) -> list[str]:

@@ -1,6 +1,5 @@
 """What is learned, from what, how it is judged, and when it is learned again."""
 
-import math
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -20,6 +19,7 @@ from mlpipe.spec.nodes import (
     choices,
     listed,
     one_of,
+    shown,
     unknown_names,
 )
 
@@ -103,9 +103,8 @@ class Model(Node):
             raise ValueError("a model needs either 'class' (in Python 'estimator') or 'fit'")
         if isinstance(self.estimator, type):
             raise ValueError(f"model {self.estimator.__name__} is a class; write {self.estimator.__name__}()")
-        if self.estimator is not None and not (
-            hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")
-        ):
+        needed = ("fit", "predict", "get_params")
+        if self.estimator is not None and not all(hasattr(self.estimator, n) for n in needed):
             raise ValueError(
                 f"model {type(self.estimator).__name__} is no scikit-learn estimator: it needs fit, predict and get_params"
             )
@@ -156,8 +155,8 @@ def _gate_error(name: str, value: object) -> str:
     if name == "baseline":
         known = list(BASELINES)
         return "" if value in known else f"unknown baseline {value!r}. {choices(str(value), known)}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
-        return f"{name} must be a number, got {value!r}"
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+        return f"{name} must be a number, got {shown(value)}"
     return f"level must lie in (0, 1), got {value!r}" if name == "level" and not 0 < value < 1 else ""
 
 
@@ -209,7 +208,7 @@ class Retries(Node):
 def rule_error(rule: object) -> object:
     """Validator of a threshold rule; see `mlpipe.core.threshold.RULES`."""
     huge = isinstance(rule, int) and not abs(rule) < 2**64
-    problem = f"a threshold must lie in [0, 1], got {rule!r}" if huge else validate_rule(rule)
+    problem = f"a threshold must lie in [0, 1], got {shown(rule)}" if huge else validate_rule(rule)
     if problem:
         more = "" if "Valid:" in problem or "Did you mean" not in problem else f" Valid: {', '.join(RULES)}."
         raise ValueError(problem + more)

@@ -39,6 +39,15 @@ def choices(name: str, known: Sequence[str]) -> str:
     return (hint + (f"Valid: {', '.join(known)}." if 0 < len(known) <= _LISTED else "")).rstrip()
 
 
+def shown(value: object) -> str:
+    """Value as it would be written, in at most 80 characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits has no text
+        text = f"a very large {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
 def parse_duration(value: object) -> timedelta:
     """Length of time from text such as ``"30d"``, ``"90m"``, ``"1d 12h"``; units s, m, h, d, w.
 
@@ -50,18 +59,18 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         length = value
     else:
-        parts = str(value).split()
+        parts = value.split() if isinstance(value, str) else []
         matches = [re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([smhdw])", part, re.ASCII) for part in parts]
         if not matches or not all(matches):
             raise ValueError(
-                f"{value!r} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'"
+                f"{shown(value)} is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'"
             )
         seconds = sum(float(m[1]) * _UNITS[m[2]] for m in matches if m)
         length = timedelta(seconds=min(seconds, LONGEST.total_seconds() + 1))
     if length < timedelta(0):
         raise ValueError("a duration must not be negative")
     if length > LONGEST:
-        raise ValueError(f"a duration must not be longer than a century, got {value!r}")
+        raise ValueError(f"a duration must not be longer than a century, got {shown(value)}")
     return length
 
 
@@ -84,7 +93,7 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(
-            f"{value!r} is no valid name; use small letters, digits and '_', a letter first, at most 64"
+            f"{shown(value)} is no valid name; use small letters, digits and '_', a letter first, at most 64"
         )
     return value
 
@@ -114,7 +123,7 @@ def listed(value: object) -> object:
 
 def _no_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(f"must be a number, got {value!r}")
+        raise ValueError(f"must be a number, got {shown(value)}")
     return value
 
 

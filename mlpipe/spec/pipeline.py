@@ -36,6 +36,7 @@ from mlpipe.spec.nodes import (
     choices,
     duration_text,
     parse_duration,
+    shown,
 )
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
 
@@ -53,12 +54,12 @@ def _window(value: object) -> object:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, str, timedelta)):
-        raise ValueError(f"must be a duration such as '90d', or a number of partitions; got {value!r}")
+        raise ValueError(f"must be a duration such as '90d', or a number of partitions; got {shown(value)}")
     window = value if isinstance(value, int) else parse_duration(value)
     if not window:
         raise ValueError("the training window must not be empty")
     if isinstance(window, int) and not 0 < window <= _MOST:
-        raise ValueError(f"a number of partitions lies in [1, {_MOST:,}], got {window!r}")
+        raise ValueError(f"a number of partitions lies in [1, {_MOST:,}], got {shown(window)}")
     return window
 
 
@@ -289,6 +290,13 @@ class PipelineSpec(Node):
         if natural is not None and self.task is not None and self.task not in natural:
             name = type(self.model.estimator).__name__
             yield ("task",), f"{name} is not for {self.task}. Valid: {', '.join(natural)}."
+        elif natural and "binary" in natural and not self.model.params:
+            if not hasattr(self.model.estimator, "predict_proba"):
+                name = type(self.model.estimator).__name__
+                yield (
+                    ("model",),
+                    f"{name} has no predict_proba; wrap it in sklearn.calibration.CalibratedClassifierCV",
+                )
 
     def _baseline_problems(self) -> Problems:
         for i, gate in enumerate(self.gates):

@@ -42,7 +42,8 @@ def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: s
             return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
     except (pd.errors.DatabaseError, sa.exc.SQLAlchemyError, ValueError, TypeError) as error:
         # pandas wraps what the query raises, but not what the connection raises.
-        raise _said(error.__cause__ or error, engine, where) from None
+        wrapped = isinstance(error, pd.errors.DatabaseError)
+        raise _said((wrapped and error.__cause__) or error, engine, where) from None
 
 
 def _said(error: BaseException, engine: Any, where: str) -> SourceError:

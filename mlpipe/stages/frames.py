@@ -272,8 +272,8 @@ def _from_own_source(
 
 
 def handed(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame for a user's function, which may change it: a copy (from pandas 3 on a lazy one), without the position of the row."""
-    return frame.drop(columns=[ROW], errors="ignore").copy(deep=not _COPY_ON_WRITE)
+    """A frame for a user's function, which may change it, without the position of the row.
 
-
-_COPY_ON_WRITE = int(pd.__version__.split(".")[0]) >= 3
+    A deep copy: even under pandas' copy-on-write, `Series.array` of a lazy copy writes into the original.
+    """
+    return frame.drop(columns=[ROW], errors="ignore").copy(deep=True)

@@ -61,9 +61,19 @@ def test_the_code_version_follows_what_decides_a_result_and_nothing_else() -> No
 
 
 def test_a_pipeline_without_partitions_has_none_and_runs(tmp_path: Path, on: dg.DagsterInstance) -> None:
-    rows = orders(type("Window", (), {"start": pd.Timestamp("2024-01-01", tz="UTC"), "end": pd.Timestamp("2024-01-09", tz="UTC")}))
+    rows = orders(
+        type(
+            "Window",
+            (),
+            {"start": pd.Timestamp("2024-01-01", tz="UTC"), "end": pd.Timestamp("2024-01-09", tz="UTC")},
+        )
+    )
     world = world_at(
-        tmp_path, on, partitions=ml.unpartitioned(), window=None, source=ml.Load(lambda w: rows, event_time="at", keys=["order"])
+        tmp_path,
+        on,
+        partitions=ml.unpartitioned(),
+        window=None,
+        source=ml.Load(lambda w: rows, event_time="at", keys=["order"]),
     )
     for job in ("ingest", "training", "daily"):
         world.run(job, "all")
@@ -75,7 +85,9 @@ def test_a_pipeline_without_partitions_has_none_and_runs(tmp_path: Path, on: dg.
 
 
 @pytest.mark.parametrize("asset", ["raw", "validated", "labels", "predictions", "monitor"])
-def test_the_data_version_is_the_content_of_each_partition_after_a_range_and_after_one_day(world: World, asset: str) -> None:
+def test_the_data_version_is_the_content_of_each_partition_after_a_range_and_after_one_day(
+    world: World, asset: str
+) -> None:
     keys = [NEXT, LAST] if asset in ("predictions", "monitor") else [NEXT, LAST, FIRST, "2024-01-05"]
     for key, head in heads(world, asset, keys).items():
         record = from_bytes(world.store.get_record("shop", head.record))
@@ -92,7 +104,9 @@ def test_the_data_version_of_several_objects_names_them_all_and_a_bundle_is_foun
     assert world.store.exists(head.outputs["bundle"].id)
 
 
-def test_a_range_twice_and_each_day_alone_give_the_same_content(world: World, tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_range_twice_and_each_day_alone_give_the_same_content(
+    world: World, tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     alone = world_at(tmp_path, on)
     for key in (FIRST, "2024-01-02"):
         alone.run("ingest", key)
@@ -101,7 +115,9 @@ def test_a_range_twice_and_each_day_alone_give_the_same_content(world: World, tm
             assert alone.version(asset, key) == world.version(asset, key)
 
 
-def test_the_event_of_a_partition_leads_people_with_a_summary_and_hides_nothing_in_numbers(world: World) -> None:
+def test_the_event_of_a_partition_leads_people_with_a_summary_and_hides_nothing_in_numbers(
+    world: World,
+) -> None:
     event = world.events("evaluation")[0].asset_materialization
     assert event is not None
     names = list(event.metadata)
@@ -129,7 +145,9 @@ def source_of(load: Any) -> Any:
     return ml.Load(load, event_time="at", keys=["order"])
 
 
-def test_a_fault_that_passes_costs_retries_with_back_off_and_nothing_else(tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_fault_that_passes_costs_retries_with_back_off_and_nothing_else(
+    tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     load = Flaky(2, ConnectionError("no route"))
     world = world_at(tmp_path, on, source=source_of(load), retries={"times": 3, "delay": "0.2s"})
     started = time.monotonic()
@@ -142,7 +160,9 @@ def test_a_fault_that_passes_costs_retries_with_back_off_and_nothing_else(tmp_pa
     assert len(restarts) == 2
 
 
-def test_a_fault_that_stays_is_raised_by_its_own_name_after_the_last_try(tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_fault_that_stays_is_raised_by_its_own_name_after_the_last_try(
+    tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     load = Flaky(99, ConnectionError("no route"))
     world = world_at(tmp_path, on, source=source_of(load), retries={"times": 1, "delay": "0.1s"})
     with pytest.raises(TransientError, match="no route"):
@@ -158,7 +178,9 @@ def test_a_mistake_is_not_tried_again(tmp_path: Path, on: dg.DagsterInstance) ->
     assert load.calls == 1
 
 
-def test_a_range_that_breaks_on_a_day_keeps_the_days_before_it(tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_range_that_breaks_on_a_day_keeps_the_days_before_it(
+    tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     def features(frames: Any, history: Any) -> pd.DataFrame:
         rows = frames["rows"]
         if rows["at"].min() >= pd.Timestamp("2024-01-04", tz="UTC"):
@@ -171,13 +193,19 @@ def test_a_range_that_breaks_on_a_day_keeps_the_days_before_it(tmp_path: Path, o
     done = [FIRST, "2024-01-02", "2024-01-03"]
     assert sorted(e.partition_key for e in world.events("features")) == done
     for key, head in heads(world, "features", done).items():
-        assert world.store.exists(head.outputs["features"].id) and world.version("features", key).startswith("table-")
+        assert world.store.exists(head.outputs["features"].id) and world.version("features", key).startswith(
+            "table-"
+        )
     assert not world.events("labels") and {e.partition_key for e in world.events("validated")} >= set(done)
 
 
-def test_a_broken_range_keeps_the_verdicts_of_the_days_before_it(tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_broken_range_keeps_the_verdicts_of_the_days_before_it(
+    tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     contract = ml.Contract(columns={"size": ml.Column("number")}, repair=lambda bad: 1 / 0)
-    world = world_at(tmp_path, on, source=ml.Load(_spoilt, event_time="at", keys=["order"], contract=contract))
+    world = world_at(
+        tmp_path, on, source=ml.Load(_spoilt, event_time="at", keys=["order"], contract=contract)
+    )
     with pytest.raises(UserCodeError, match="ZeroDivisionError"):
         world.run("ingest", FIRST, "2024-01-04")
     assert sorted(e.partition_key for e in world.events("validated")) == [FIRST, "2024-01-02"]
@@ -193,7 +221,9 @@ def _spoilt(window: Any) -> pd.DataFrame:
     return rows
 
 
-def test_a_stage_that_leaves_out_a_partition_is_an_error_that_names_it(tmp_path: Path, on: dg.DagsterInstance) -> None:
+def test_a_stage_that_leaves_out_a_partition_is_an_error_that_names_it(
+    tmp_path: Path, on: dg.DagsterInstance
+) -> None:
     spec = world_at(tmp_path, on).spec
     defs = definitions_of(spec, execute=lambda spec, stage, keys, ctx: iter(()))
     with pytest.raises(UserCodeError, match="yielded 0 records for 1 partitions") as caught:

@@ -47,7 +47,12 @@ def test_a_day_that_breaks_its_contract_fails_alone(tmp_path: Path, on: dg.Dagst
     source = ml.Load(load, event_time="at", keys=["order"], contract=contract)
     world = world_at(tmp_path, on, source=source)
     run_id = world.run("ingest", FIRST, "2024-01-03")
-    assert told(world, run_id, "contract") == {FIRST: True, "2024-01-02": False, "2024-01-03": True, None: False}
+    assert told(world, run_id, "contract") == {
+        FIRST: True,
+        "2024-01-02": False,
+        "2024-01-03": True,
+        None: False,
+    }
     # The neighbours went on: a check is the window, not the lock.
     assert {e.partition_key for e in world.events("features")} == {FIRST, "2024-01-02", "2024-01-03"}
     alone = world.run("ingest", "2024-01-02")

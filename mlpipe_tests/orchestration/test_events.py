@@ -78,7 +78,9 @@ def test_an_experiment_is_read_by_its_own_run_alone(on: dg.DagsterInstance) -> N
     assert read(on, trial, time.time()) == ["trial"]
 
 
-def test_what_was_found_stays_for_the_whole_run_and_what_it_makes_shows_at_once(on: dg.DagsterInstance) -> None:
+def test_what_was_found_stays_for_the_whole_run_and_what_it_makes_shows_at_once(
+    on: dg.DagsterInstance,
+) -> None:
     runs = Runs(on)
     runs.make("old")
     heads = DagsterHeads(on, "mine", time.time() + 3600)
@@ -133,7 +135,9 @@ def test_plain_text_shows_every_character() -> None:
 
 def test_a_column_name_cannot_put_html_into_the_summary_or_the_findings() -> None:
     bad = "<img src=x onerror=alert(1)>"
-    made = record("a").model_copy(update={"headline": f"column {bad}", "findings": (Found(what=bad, where="here"),)})
+    made = record("a").model_copy(
+        update={"headline": f"column {bad}", "findings": (Found(what=bad, where="here"),)}
+    )
     shown = metadata_of(made)
     for name in ("summary", "findings"):
         assert "<img" not in str(shown[name].value) and "&lt;img" in str(shown[name].value)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
@@ -16,7 +15,7 @@ from mlpipe_tests.orchestration.conftest import FIRST, World, world_at
 from mlpipe_tests.orchestration.shop import orders
 
 DAYS = dg.DailyPartitionsDefinition("2024-01-01")
-TRAIN_AT, TODAY = "2024-01-05", "2024-01-06"
+TRAIN_AT, TODAY = "2024-01-07", "2024-01-08"
 SEEN: dict[str, object] = {}
 
 
@@ -45,13 +44,17 @@ def window(start: int) -> dg.TimeWindowPartitionMapping:
     return dg.TimeWindowPartitionMapping(start_offset=start, end_offset=0)
 
 
-@dg.asset(partitions_def=DAYS, ins={"features": dg.AssetIn(["shop", "features"], partition_mapping=window(-2))})
+@dg.asset(
+    partitions_def=DAYS, ins={"features": dg.AssetIn(["shop", "features"], partition_mapping=window(-2))}
+)
 def trend(features: pd.DataFrame) -> None:
     """Three days in one frame."""
     SEEN["trend"] = features
 
 
-@dg.asset(partitions_def=DAYS, ins={"features": dg.AssetIn(["shop", "features"], partition_mapping=window(-2))})
+@dg.asset(
+    partitions_def=DAYS, ins={"features": dg.AssetIn(["shop", "features"], partition_mapping=window(-2))}
+)
 def by_day(features: dict[str, pd.DataFrame]) -> None:
     """Three days, by day."""
     SEEN["by_day"] = features
@@ -68,7 +71,7 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     }
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(folder)) as on:
-        short = {"window": "4d", "split": ml.Split(valid="1d", test="1d")}
+        short = {"window": "6d", "split": ml.Split(valid="1d", test="2d")}
         features = ["size", "price", "places.rent"]
         made = world_at(folder, on, sources=sources, source=None, features=features, **short)
         own = dg.Definitions(assets=[crm_orders, places, report, trend, by_day])
@@ -85,7 +88,13 @@ def everything(world: World, assets: list[str], keys: str | tuple[str, str] | No
     """Materialize assets, for one partition, a range, or none; day by day where an asset's own policy asks for it."""
     job = world.defs.resolve_implicit_global_asset_job_def()
     selection = [dg.AssetKey(a.split("/")) for a in assets]
-    days = [None] if keys is None else [keys] if isinstance(keys, str) else DAYS.get_partition_keys_in_range(dg.PartitionKeyRange(*keys))
+    days = (
+        [None]
+        if keys is None
+        else [keys]
+        if isinstance(keys, str)
+        else DAYS.get_partition_keys_in_range(dg.PartitionKeyRange(*keys))
+    )
     for day in days:
         job.execute_in_process(instance=world.on, asset_selection=selection, partition_key=day)
 
@@ -104,7 +113,11 @@ def test_an_upstream_asset_is_a_real_dependency_and_its_rows_are_what_raw_freeze
         assert list(neighbours.store.get_table(head[key].outputs["places"].id)["rent"]) == [7.0, 9.0]
     # The range came in one run, the last day again in a run of its own, with the same content.
     assert len({e.run_id for e in neighbours.events("raw")}) == 2
-    versions = [e.asset_materialization.tags["dagster/data_version"] for e in neighbours.events("raw") if e.partition_key == TODAY]
+    versions = [
+        e.asset_materialization.tags["dagster/data_version"]
+        for e in neighbours.events("raw")
+        if e.partition_key == TODAY
+    ]
     assert versions[0] == versions[1]
 
 
@@ -116,9 +129,11 @@ def test_a_users_asset_receives_one_days_features_and_predictions_as_frames(neig
     assert "late" not in features and "label" not in features
 
 
-def test_several_days_come_as_one_frame_with_their_partition_or_by_day_where_a_dict_is_asked_for(neighbours: World) -> None:
+def test_several_days_come_as_one_frame_with_their_partition_or_by_day_where_a_dict_is_asked_for(
+    neighbours: World,
+) -> None:
     everything(neighbours, ["trend", "by_day"], TODAY)
-    days = ["2024-01-04", "2024-01-05", TODAY]
+    days = ["2024-01-06", "2024-01-07", TODAY]
     trend, by_day = SEEN["trend"], SEEN["by_day"]
     assert isinstance(trend, pd.DataFrame) and isinstance(by_day, dict)
     assert trend["partition"].value_counts().to_dict() == dict.fromkeys(days, 80)
@@ -134,6 +149,13 @@ def test_a_partition_that_was_never_made_is_named_with_the_command_that_makes_it
     assert "mlpipe run shop --from 2024-02-01" in str(caught.value)
 
 
+def test_predictions_without_a_champion_say_so(neighbours: World) -> None:
+    neighbours.run("daily", FIRST, as_of="2024-01-02T00:00:00+00:00")
+    with pytest.raises(NotFoundError, match="holds no rows: its verdict is 'no_champion'") as caught:
+        loaded(neighbours, "predictions", FIRST)
+    assert "--train-at" in str(caught.value)
+
+
 def test_an_asset_without_a_table_says_which_have_one(neighbours: World) -> None:
     with pytest.raises(MlpipeError, match="shop/model holds no frame") as caught:
         loaded(neighbours, "model", TRAIN_AT)
@@ -143,16 +165,15 @@ def test_an_asset_without_a_table_says_which_have_one(neighbours: World) -> None
 
 def test_a_value_returned_by_an_asset_is_refused() -> None:
     manager = FramesIOManager(None)
-    with dg.build_output_context(asset_key=["shop", "raw"]) as context, pytest.raises(MlpipeError, match="returned a value"):
+    with (
+        dg.build_output_context(asset_key=["shop", "raw"]) as context,
+        pytest.raises(MlpipeError, match="returned a value"),
+    ):
         manager.handle_output(context, 5)
 
 
 def loaded(world: World, asset: str, key: str) -> pd.DataFrame:
-    context = dg.build_input_context(
-        asset_key=dg.AssetKey(["shop", asset]),
-        partition_key=key,
-        asset_partition_key_range=dg.PartitionKeyRange(key, key),
-        asset_partitions_def=DAYS,
-        instance=world.on,
-    )
-    return FramesIOManager(world.spec).load_input(context)
+    keys = dg.PartitionKeyRange(key, key)
+    more = {"asset_partition_key_range": keys, "asset_partitions_def": DAYS, "instance": world.on}
+    with dg.build_input_context(asset_key=dg.AssetKey(["shop", asset]), partition_key=key, **more) as context:
+        return FramesIOManager(world.spec).load_input(context)

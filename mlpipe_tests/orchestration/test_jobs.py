@@ -65,7 +65,9 @@ def asked(moment: datetime, **changes: object) -> dg.RunRequest | dg.SkipReason:
         (ml.monthly(start="2024-01-01", timezone=NEW_YORK), datetime(2024, 3, 1, 2), "2024-02-01"),
     ],
 )
-def test_the_schedule_asks_for_the_partition_that_ended_last(partitions: object, moment: datetime, key: str) -> None:
+def test_the_schedule_asks_for_the_partition_that_ended_last(
+    partitions: object, moment: datetime, key: str
+) -> None:
     local = moment.replace(tzinfo=ZoneInfo(NEW_YORK))
     request = asked(local, partitions=partitions)
     assert isinstance(request, dg.RunRequest)
@@ -81,12 +83,19 @@ def test_the_schedule_ticks_at_two_in_the_morning_of_the_pipelines_own_zone() ->
         schedule = made.resolve_schedule_def("shop_nightly")
         assert schedule.execution_timezone == NEW_YORK and schedule.job_name == "shop_daily"
         crons[make.__name__] = schedule.cron_schedule
-    assert crons == {"hourly": "10 * * * *", "daily": "0 2 * * *", "weekly": "0 2 * * 0", "monthly": "0 2 1 * *"}
+    assert crons == {
+        "hourly": "10 * * * *",
+        "daily": "0 2 * * *",
+        "weekly": "0 2 * * 0",
+        "monthly": "0 2 1 * *",
+    }
 
 
 def test_before_the_first_partition_has_ended_the_schedule_says_why_it_skips() -> None:
     skipped = asked(datetime(2024, 1, 1, 2, tzinfo=ZoneInfo("UTC")))
-    assert isinstance(skipped, dg.SkipReason) and "no partition of shop has ended" in str(skipped.skip_message)
+    assert isinstance(skipped, dg.SkipReason) and "no partition of shop has ended" in str(
+        skipped.skip_message
+    )
 
 
 @pytest.mark.parametrize(("automation", "status"), [("on", "RUNNING"), ("off", "STOPPED")])

@@ -28,7 +28,10 @@ def test_keys_and_windows_are_those_of_dagster(every: str, timezone: str, start:
     assert list(calendar.complete_until(NOW)) == list(keys) and len(keys) > 5
     for key in (keys[0], keys[len(keys) // 2], keys[-1]):
         theirs, ours = made.time_window_for_partition_key(key), calendar.window(key)
-        assert (theirs.start.timestamp(), theirs.end.timestamp()) == (ours.start.timestamp(), ours.end.timestamp())
+        assert (theirs.start.timestamp(), theirs.end.timestamp()) == (
+            ours.start.timestamp(),
+            ours.end.timestamp(),
+        )
 
 
 def test_an_end_ends_both() -> None:

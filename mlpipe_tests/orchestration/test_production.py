@@ -10,7 +10,7 @@ from mlpipe.ledger import promotion
 from mlpipe.ledger.entry import Entry
 from mlpipe.orchestration.production import event_of, mirror, mirror_or_tell
 from mlpipe.orchestration.runtime import BACKFILL_TAG
-from mlpipe_tests.orchestration.conftest import LAST, World, world_at
+from mlpipe_tests.orchestration.conftest import LAST, World
 from mlpipe_tests.orchestration.shop import shop
 
 
@@ -72,7 +72,9 @@ def test_a_backfill_of_trainings_leaves_production_as_it_was(small: World) -> No
     assert small.ledger.state().champion == champion and shown(small) == [(champion.number, 2)]
     versions = small.ledger.state().versions.values()
     assert [v.stage for v in versions] == ["production", "candidate", "candidate", "candidate"]
-    assert all("backfill" in " ".join(e.details["reasons"]) for e in small.ledger.entries() if e.kind == "refuse")
+    assert all(
+        "backfill" in " ".join(e.details["reasons"]) for e in small.ledger.entries() if e.kind == "refuse"
+    )
 
 
 def test_rollbacks_and_overrides_are_moves_too(small: World) -> None:

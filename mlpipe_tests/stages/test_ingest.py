@@ -128,9 +128,9 @@ def test_sql_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "no such column" in fails(query="select nope from orders")
     monkeypatch.delenv("SHOP_PASSWORD", raising=False)
     assert "SHOP_PASSWORD is not set" in fails(url="sqlite:///${SHOP_PASSWORD}.db", table="orders")
+    unreachable = spec_of(tmp_path, source=ml.SQL("sqlite:///no/folder.db", table="orders", event_time="at"))
     with pytest.raises(TransientError, match="unable to open"):
-        source = ml.SQL("sqlite:///no/folder.db", table="orders", event_time="at")
-        world.run(ingest.STAGE, spec_of(tmp_path, source=source), KEYS)
+        world.run(ingest.STAGE, unreachable, KEYS)
     secret = fails(url="nobase://me:s3cret@host/db", table="orders")
     assert "cannot be used" in secret and "s3cret" not in secret
 

@@ -345,7 +345,13 @@ def _store_at(args: argparse.Namespace) -> "Store":
     from mlpipe.stores.place import default_url
     from mlpipe.stores.store import Store
 
-    return Store.open(args.store or default_url(), create=False)
+    url = args.store or default_url()
+    try:
+        return Store.open(url, create=False)
+    except NotFoundError:
+        raise NotFoundError(
+            f"there is no store at {url}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
+        ) from None
 
 
 def store_verify(args: argparse.Namespace) -> int:

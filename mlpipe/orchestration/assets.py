@@ -66,6 +66,9 @@ KINDS = {
     "predictions": {"scikitlearn", "parquet"},
     "monitor": {"numpy"},
 }
+REPORTED = {"__source_asset_observation__": True}
+"""Metadata of an output whose partitions were reported one by one: Dagster then adds no events of its own, which would carry one data
+version for the whole range. A Dagster that does not know this key writes each event twice: slower, no worse."""
 TEXTS = {
     "raw": "Rows of each source, frozen under the name of their content.",
     "validated": "Which rows keep the contract, which are quarantined and why, a quality score, the partition's verdict.",
@@ -332,17 +335,11 @@ def _results(
             report_production(context, spec, record)
         return
     for record in records:
-        context.add_asset_metadata(metadata_of(record), asset_key=key, partition_key=record.partition)
+        context.log_event(materialization(shown, record))
     yield from range_evaluations(context, spec, name, key, records)
-    yield dg.MaterializeResult(asset_key=key, check_results=check_results(spec, name, records))
-    # Dagster wrote one data version for the whole range; each partition's own one follows.
-    for record in records:
-        tags = {"dagster/data_version": data_version(record), "dagster/code_version": str(shown.code_version)}
-        context.log_event(
-            dg.AssetMaterialization(
-                asset_key=key, partition=record.partition, metadata=metadata_of(record), tags=tags
-            )
-        )
+    yield dg.MaterializeResult(
+        asset_key=key, metadata=REPORTED, check_results=check_results(spec, name, records)
+    )
 
 
 def materialization(shown: dg.AssetSpec, record: Record) -> dg.AssetMaterialization:
@@ -356,7 +353,11 @@ def materialization(shown: dg.AssetSpec, record: Record) -> dg.AssetMaterializat
     )
 
 
+DERIVED = ("profile",)
+"""Outputs that follow from another one: whether they were made along with it is no change of content."""
+
+
 def data_version(record: Record) -> str:
     """The content of a materialization: the id of its object, or a hash of several; for none, its verdict."""
-    ids = [o.id for o in record.outputs]
+    ids = [o.id for o in record.outputs if o.name not in DERIVED]
     return ids[0] if len(ids) == 1 else f"{len(ids)}-{digest(ids)}" if ids else record.verdict or "nothing"

@@ -82,6 +82,8 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
     ------
     MlpipeError
         The error of the step that failed, as it was raised.
+    KeyboardInterrupt
+        On Ctrl-C, once what was finished is recorded.
     """
     tags = {TRIGGER_TAG: request.trigger, ACTOR_TAG: who()}
     if request.reason:
@@ -101,6 +103,8 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
             run_config=QUIET,
             raise_on_error=True,
         )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
     except Exception as error:
         known = cause(error)
         if known is None or known is error:

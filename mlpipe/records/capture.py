@@ -144,11 +144,17 @@ def commit(folder: str) -> str:
     """Git commit that a folder is at, with ``+changed`` when it holds uncommitted changes; empty without git."""
     try:
         run = ["git", "-C", folder]
-        head = subprocess.run([*run, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5)
+        head = subprocess.run(
+            [*run, "rev-parse", "HEAD"], check=False, capture_output=True, text=True, timeout=5
+        )
         if head.returncode != 0:
             return ""
         dirty = subprocess.run(
-            [*run, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5
+            [*run, "status", "--porcelain", "--", "."],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=5,
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -177,16 +177,17 @@ def _checked(plain: dict[str, Any], resolve: Resolve | None) -> tuple[PipelineSp
     plain = (
         _with_estimator(plain, report) if resolve is None else resolve(_with_estimator(plain, report), report)
     )
-    unresolved = [m.path for m in found]
+    unresolved = frozenset(m.path for m in found)
     spec: PipelineSpec | None = None
     try:
         spec = PipelineSpec.model_validate(plain)
+        whole, tainted = spec, unresolved
     except ValidationError as error:
+        wrong = mistakes(error)
         # A name that was not found is also no function; that is said once.
-        found += [m for m in mistakes(error) if not any(m.path[: len(p)] == p for p in unresolved)]
-    whole, tainted = (spec, frozenset[KeyPath](unresolved)) if spec is not None else partial(plain, found)
-    if whole is not None:
-        found += [Mistake(path, text) for path, text in whole.problems(tainted)]
+        found += [m for m in wrong if not any(m.path[: len(p)] == p for p in unresolved)]
+        whole, tainted = partial(plain, wrong)
+    found += [Mistake(path, text) for path, text in whole.problems(tainted | unresolved)]
     return spec, found
 
 

@@ -10,7 +10,7 @@ from mlpipe.spec.nodes import KeyPath
 from mlpipe.spec.pipeline import ANY, PipelineSpec
 
 _ROUNDS = 8
-"""Each round takes out more than the one before; a specification is not nested deeper than this."""
+"""Each round takes out more than the one before; settings are not nested deeper than this."""
 
 
 def unknown_function(*_: Any) -> Any:
@@ -30,9 +30,7 @@ _STAND_INS: dict[KeyPath, Any] = {
 }
 
 
-def partial(
-    plain: dict[str, Any], found: Sequence[Mistake]
-) -> tuple[PipelineSpec | None, frozenset[KeyPath]]:
+def partial(plain: dict[str, Any], found: Sequence[Mistake]) -> tuple[PipelineSpec, frozenset[KeyPath]]:
     """Specification with what is wrong taken out, and the paths that are no longer what was written.
 
     Parameters
@@ -45,7 +43,8 @@ def partial(
     tainted: set[KeyPath] = set()
     for _ in range(_ROUNDS):
         for mistake in found:
-            tainted |= {(*mistake.path[:-1], name) for name in mistake.meant}
+            above = mistake.path[:-1]
+            tainted |= {(*above, name) for name in mistake.meant if not holds(at(plain, above), name)}
             plain, mended = _mended(plain, mistake.path)
             tainted |= {mistake.path, mended}
         try:
@@ -53,7 +52,9 @@ def partial(
         except ValidationError as error:
             # What is wrong now is a consequence of what was taken out, and goes too.
             found = mistakes(error)
-    return None, frozenset(tainted)
+    return PipelineSpec.model_validate({p[0]: v for p, v in _STAND_INS.items() if len(p) == 1}), frozenset(
+        {()}
+    )
 
 
 def _mended(plain: dict[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPath]:
@@ -61,9 +62,13 @@ def _mended(plain: dict[str, Any], path: KeyPath) -> tuple[dict[str, Any], KeyPa
     for end in range(len(path), 0, -1):
         stand_in = _STAND_INS.get(path[:end], _STAND_INS.get((*path[: end - 1], ANY)))
         holder = at(plain, path[: end - 1])
-        if stand_in is not None and (isinstance(holder, dict) or holds(holder, path[end - 1])):
-            return _with(plain, path[:end], stand_in), path[:end]
-        if isinstance(holder, dict) and path[end - 1] in holder:
+        if stand_in is not None:
+            # A stand-in that is wrong too stands at a wrong place: under a name that is none.
+            if holds(holder, path[end - 1]) and holder[path[end - 1]] is stand_in:
+                continue
+            if isinstance(holder, dict) or holds(holder, path[end - 1]):
+                return _with(plain, path[:end], stand_in), path[:end]
+        elif isinstance(holder, dict) and path[end - 1] in holder:
             return _with(plain, path[:end], None), path[:end]
     return plain, path
 

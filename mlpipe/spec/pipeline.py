@@ -193,7 +193,7 @@ class PipelineSpec(Node):
         )
         for needs, check in checks:
             if not any(_related(n, t) for n in needs for t in tainted):
-                yield from ((p, text) for p, text in check() if not any(_related(p, t) for t in tainted))
+                yield from ((p, text) for p, text in check() if not any(p[: len(t)] == t for t in tainted))
 
     def _primary_problems(self) -> Problems:
         main = self._main
@@ -225,7 +225,12 @@ class PipelineSpec(Node):
                 "a join as of the moment of prediction needs 'event_time' or 'prediction_time'",
             )
         own = self.sources.get(self.label.source or name, primary)
-        if self.label.available_after and own.event_time is None and primary.event_time is None:
+        timeless = own.event_time is None and primary.event_time is None
+        if (
+            self.label.available_after
+            and timeless
+            and (self.partitions.every == "none" or _templated(primary))
+        ):
             yield ("label", "available_after"), f"needs the 'event_time' of the primary source '{name}'"
 
     def _table_problems(self) -> Problems:

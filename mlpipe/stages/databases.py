@@ -76,11 +76,8 @@ def _statement(
         return sa.text(source.query).bindparams(**values)
     table = _table(source, connection, where)
     time = None if source.event_time is None else _time(table, source.event_time, where)
-    named_columns = [
-        *(source.columns or ()),
-        *source.keys,
-        *([source.event_time] if source.event_time else []),
-    ]
+    joined = () if source.join is None else source.join.on
+    named_columns = [*(source.columns or ()), *source.keys, *joined, *filter(None, [source.event_time])]
     columns = [c.name for c in table.c] if source.columns is None else list(dict.fromkeys(named_columns))
     textual = time is not None and (lite or isinstance(time.type, sa.String))
     chosen = [_column(table, c, where) for c in columns]

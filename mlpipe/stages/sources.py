@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import mlpipe
 from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, UserCodeError, did_you_mean
 from mlpipe.spec.calendar import WHOLE, Calendar
 from mlpipe.spec.pipeline import PipelineSpec
@@ -96,7 +95,8 @@ def _timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) 
 
 
 def _columns(frame: pd.DataFrame, source: Source, where: str) -> pd.DataFrame:
-    needed = [*([source.event_time] if source.event_time else []), *source.keys, *(source.columns or ())]
+    joined = () if source.join is None else source.join.on
+    needed = [*filter(None, [source.event_time]), *source.keys, *joined, *(source.columns or ())]
     if not len(frame.columns):
         return pd.DataFrame({c: pd.Series(dtype="object") for c in dict.fromkeys(needed)})
     known = [str(c) for c in frame.columns]
@@ -293,7 +293,7 @@ _FOREIGN = tuple(
     f"{folder}/"
     for folder in (
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        Path(mlpipe.__file__).parent,
+        Path(__file__).parents[1],
     )
 )
 

@@ -1,6 +1,8 @@
 """Which rows of a window train, choose and judge."""
 
 import hashlib
+import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +19,8 @@ from mlpipe.stages.frames import ROW, TIME
 SHARE = 0.15
 """Part of the window that valid and test take each by default."""
 PARTS = ("train", "valid", "test")
+CLOCKS_CHANGE = timedelta(hours=2)
+"""Clocks are put forward and back by at most this."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,10 @@ def parts(spec: PipelineSpec, keys: Sequence[str], rows: pd.DataFrame) -> Parts:
     if spec.partitions.every == "none":
         return _whole(spec, rows)
     window = spec.partitions.bounds(keys)
-    step = _step(spec, keys)
-    length = window.end - window.start
-    default = max(step, _round_up(length * SHARE, step))
-    valid = spec.split.valid if spec.split.valid is not None else default
-    test = spec.split.test if spec.split.test is not None else default
+    edges = [*(spec.partitions.window(k).start for k in keys), window.end]
+    share = math.ceil(len(keys) * SHARE)
+    test = _length(spec, edges, window.end, spec.split.test, share)
+    valid = _length(spec, edges, window.end - test - spec.split.embargo, spec.split.valid, share)
     try:
         split = temporal(window.start, window.end, valid=valid, test=test, embargo=spec.split.embargo)
     except DataError as error:
@@ -57,15 +60,18 @@ def parts(spec: PipelineSpec, keys: Sequence[str], rows: pd.DataFrame) -> Parts:
     )
 
 
-def _step(spec: PipelineSpec, keys: Sequence[str]) -> timedelta:
-    window = spec.partitions.window(keys[-1])
-    return {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}.get(
-        spec.partitions.every, window.end - window.start
-    )
+def _length(
+    spec: PipelineSpec, edges: Sequence[datetime], end: datetime, given: timedelta | None, share: int
+) -> timedelta:
+    """Length of the part that ends at an instant, so that it starts with a partition: by default of `share` partitions.
 
-
-def _round_up(value: timedelta, step: timedelta) -> timedelta:
-    return -(-value // step) * step
+    Days and weeks of local time are not all equally long: a given length that misses an edge by that is meant to hit it.
+    """
+    if given is None:
+        return max(end - edges[max(bisect_right(edges, end) - 1 - share, 0)], timedelta(0))
+    start = min((e for e in edges if e <= end), key=lambda e: abs(e - (end - given)), default=end)
+    near = given and spec.partitions.every != "hour" and abs(start - (end - given)) <= CLOCKS_CHANGE
+    return end - start if near else given
 
 
 def _whole(spec: PipelineSpec, rows: pd.DataFrame) -> Parts:

@@ -1,6 +1,7 @@
 """Train: a model learned from the window that ends before a partition, as a bundle. A refusal is a result, not a crash."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -202,16 +203,7 @@ def _fit(
     )
     scores = call_any(draft.predict, valid.X, where=where)
     threshold, extra = _thresholds(spec, encoding, y[masks["train"]], y[masks["valid"]], valid.X, scores, key)
-    bundle = Bundle(
-        draft.estimator,
-        draft.task,
-        draft.features,
-        draft.classes,
-        draft.positive,
-        threshold,
-        draft.input_example,
-        extra,
-    )
+    bundle = replace(draft, threshold=threshold, extra=extra)
     grid = _score_grid(encoding, scores)
     outputs = [
         output("bundle", ctx.store.put_bundle(bundle, trusted=spec.model.trusted)),

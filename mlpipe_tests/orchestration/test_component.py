@@ -157,6 +157,7 @@ def dg_command(folder: Path, *words: str, home: Path | None = None) -> "subproce
     )
 
 
+@pytest.mark.long
 def test_dg_check_and_list_are_clean_in_a_project(project: Path) -> None:
     for words in (("check", "defs"), ("list", "defs")):
         done = dg_command(project, *words)

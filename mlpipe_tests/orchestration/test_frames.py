@@ -150,9 +150,9 @@ def test_a_partition_that_was_never_made_is_named_with_the_command_that_makes_it
 
 
 def test_predictions_without_a_champion_say_so(neighbours: World) -> None:
-    neighbours.run("daily", FIRST, as_of="2024-01-02T00:00:00+00:00")
+    neighbours.run("daily", "2024-01-02", as_of="2024-01-03T00:00:00+00:00")
     with pytest.raises(NotFoundError, match="holds no rows: its verdict is 'no_champion'") as caught:
-        loaded(neighbours, "predictions", FIRST)
+        loaded(neighbours, "predictions", "2024-01-02")
     assert "--train-at" in str(caught.value)
 
 

@@ -4,11 +4,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sklearn.linear_model import LogisticRegression
 
 import mlpipe as ml
-from mlpipe.errors import SpecError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.yaml_file import build_mapping, read
 
@@ -74,14 +72,6 @@ def loaded(text: str, folder: Path = Path("."), deployment: str | None = None) -
     """Specification of the one document of a YAML text."""
     ((document, lines),) = read(text, FILE)
     return build_mapping(document, lines, file=FILE, base_dir=folder, deployment=deployment)
-
-
-def refused(error: pytest.ExceptionInfo[SpecError]) -> dict[str, str]:
-    """What was found, by its place, with this folder's files shortened to their names."""
-    folder = f"{Path(__file__).parent}/"
-    findings = {f.where.replace(folder, ""): f.what for f in error.value.findings}
-    assert len(findings) == len(error.value.findings), "two findings at one place"
-    return findings
 
 
 def here(offset: int = 0) -> int:

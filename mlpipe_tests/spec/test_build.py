@@ -11,7 +11,7 @@ from sklearn.svm import LinearSVC
 
 import mlpipe as ml
 from mlpipe.errors import SpecError
-from mlpipe_tests.spec.declared import declared, here, refused, settings
+from mlpipe_tests.spec.declared import declared, here, settings
 
 
 def make(frames: Any, history: Any) -> Any:
@@ -41,8 +41,8 @@ def test_what_is_right_is_taken_as_written() -> None:
 
 
 def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
+    start = here()
     with pytest.raises(SpecError) as caught:
-        start = here()
         ml.Pipeline(
             name="Churn",
             windw="90d",
@@ -71,8 +71,8 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
             threshold="max_f2",
             min_rows="many",
         )
-    assert caught.value.what == "pipeline 'Churn' has 18 mistakes"
-    assert caught.value.where == f"{__file__}:{start + 1}"
+    assert caught.value.what == "pipeline 'Churn' has 19 mistakes"
+    assert caught.value.where == f"{__file__}:{start + 2}"
     found = {f.where.replace(__file__, ""): f.what for f in caught.value.findings}
     expected = {
         (
@@ -115,15 +115,13 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
         ): "gate at_least has no parameter 'valu'. Did you mean 'value'? Valid: metric, value.",
         (23, "gates.1.at_least"): "gate at_least needs value",
         (24, "gates.2.at_least"): "gate at_least needs value",
-        (1, "threshold"): "unknown threshold rule 'max_f2'. Did you mean 'max_f1'? Valid: max_f1, ",
+        (1, "threshold"): "unknown threshold rule 'max_f2'. Did you mean 'max_f1'",
         (1, "min_rows"): "must be a whole number, got 'many'",
     }
-    del expected[1, "min_rows"]
-    assert found.pop(f":{start + 1}, key min_rows") == "must be a whole number, got 'many'"
     wrong = {
-        f":{start + line}, key {key}": text
+        f":{start + line + 1}, key {key}": text
         for (line, key), text in expected.items()
-        if not found.pop(f":{start + line}, key {key}", "absent").startswith(text)
+        if not found.pop(f":{start + line + 1}, key {key}", "absent").startswith(text)
     }
     assert (wrong, found) == ({}, {})
 
@@ -253,9 +251,9 @@ def test_what_is_missing_is_said_for_all_keys() -> None:
             "'hourz' is no feature. Did you mean 'hours'?",
         ),
         (
-            {"split": ml.Split(test="80d")},
+            {"split": ml.Split(test="90d")},
             "split",
-            "valid, test and embargo take 81d and leave nothing of the window",
+            "valid, test and embargo take 91d and leave nothing of the window",
         ),
         (
             {"window": "22d"},
@@ -371,7 +369,6 @@ def test_a_specification_can_be_pickled() -> None:
     assert (
         back.partitions == spec.partitions and back.features == spec.features and back.sources == spec.sources
     )
-    error = pytest.raises(SpecError, declared, seed=1.5)
-    assert refused(error) == refused(
-        pytest.ExceptionInfo.from_exception(pickle.loads(pickle.dumps(error.value)))
-    )
+    with pytest.raises(SpecError) as caught:
+        declared(seed=1.5)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -97,13 +97,8 @@ def test_overlays_in_yaml_name_functions_and_classes_and_their_lines() -> None:
     with pytest.raises(SpecError) as caught:
         loaded(text.replace("C: 2", "c: 2") + "    label: json:loads\n")
     count = len(YAML.splitlines())
-    assert [(f.where, f.what.split(". ")[0]) for f in caught.value.findings] == [
-        (
-            f"defs.yaml:{count + 5}, key overlays.prod.label.function",
-            "'json' belongs to Python's standard library; name a function of your own project",
-        ),
-        (
-            f"defs.yaml:{count + 4}, key overlays.prod.model.params.c",
-            "LogisticRegression has no parameter 'c'",
-        ),
-    ]
+    assert {f.where: f.what.split(". ")[0] for f in caught.value.findings} == {
+        f"defs.yaml:{count + 5}, key overlays.prod.label.function": "'json' belongs to Python's standard library; "
+        "name a function of your own project",
+        f"defs.yaml:{count + 4}, key overlays.prod.model.params.c": "LogisticRegression has no parameter 'c'",
+    }

@@ -219,14 +219,17 @@ def test_training_that_takes_too_long(data: Path, shared: World) -> None:
 REFUSALS = {
     "one class": ({"label": ml.Label(lambda f: pd.Series(1, index=f.index))}, "a single class"),
     "too few rows": ({"min_rows": 5000}, "at least 5000 are needed"),
-    "window too short": ({"split": ml.Split(valid="5d", test="3d"), "window": 6}, "nothing to train on"),
+    "window too short": ({"_key": 3}, "nothing to train on"),
     "coverage": ({"label": ml.Label("churned", available_after="5d"), "_as_of": 9}, "min_coverage"),
     "no label": ({"label": ml.Label("churned", available_after="90d"), "_as_of": 9}, "known labels"),
     "not binary": ({"label": ml.Label("plays"), "task": "binary", "features": ["hours"]}, "task is binary"),
     "positive": ({"label": ml.Label("churned", positive="yes")}, "the positive class is 'yes'"),
     "times": ({"features": ["hours", "at"]}, "feature 'at' holds datetime"),
     "only nulls": ({"features": ["empty"]}, "no feature holds a value"),
-    "text to a regressor": ({"label": ml.Label("city"), "model": Ridge()}, "needs numbers as labels"),
+    "text to a regressor": (
+        {"label": ml.Label("city"), "model": Ridge(), "features": ["hours"]},
+        "needs numbers as labels",
+    ),
     "first day": ({"_key": 0}, "known labels"),
 }
 
@@ -254,7 +257,7 @@ def test_a_refusal_is_a_record_all_the_way(kind: str, data: Path, tmp_path: Path
     assert said in made["evaluate"][key].findings[0].what
     live = world.run_all(LIVE, spec, [key], **clock)
     assert {r[key].verdict for r in live.values()} == {"no_champion"}
-    assert world.context(spec).ledger.entries() == []
+    assert world.context(spec).ledger.entries() == ()
 
 
 def test_the_same_recipe_is_not_trained_twice(data: Path, shared: World) -> None:
@@ -274,11 +277,17 @@ def test_the_same_recipe_is_not_trained_twice(data: Path, shared: World) -> None
 class Own(ClassifierMixin, BaseEstimator):
     """An estimator of the user's own."""
 
+    def fit(self, X: Any, y: Any) -> "Own":
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.zeros(len(X))
+
 
 def test_code_within_an_estimator_is_part_of_the_recipe() -> None:
     from mlpipe.spec.modeling import Model
 
-    model = Model(estimator=make_pipeline(FunctionTransformer(chosen), Own()), params={})
+    model = Model(estimator=make_pipeline(FunctionTransformer(chosen), Own()))
     assert list(train.own_code(model)) == [chosen, Own]
     assert list(train.own_code(Model(estimator=DummyClassifier()))) == []
     assert list(train.own_code(Model(fit=fit, params={"loss": chosen, "nested": [{"f": chosen}]}))) == [

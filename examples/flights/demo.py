@@ -21,7 +21,9 @@ def main() -> int:
 
     started = time.perf_counter()
     spoilt = os.environ["FLIGHTS_BAD_DAY"]
-    print(f"A year of flights from New York; {spoilt} is spoilt on purpose (FLIGHTS_BAD_DAY), and must be left out.\n")
+    print(
+        f"A year of flights from New York; {spoilt} is spoilt on purpose (FLIGHTS_BAD_DAY), and must be left out.\n"
+    )
     arguments = ["run", "flights", "--from", FIRST, "--to", LAST, "--train-at", TRAIN_AT]
     try:
         mlpipe([*arguments, "--reason", "make demo"])
@@ -30,7 +32,9 @@ def main() -> int:
             return int(end.code)
     took = time.perf_counter() - started
     print(f"\nDone in {took:.0f} s. Look at it: make ui, then http://127.0.0.1:3000/asset-groups")
-    print("Who decided what, and how to go back: cd examples/flights, then mlpipe history flights; mlpipe rollback --help")
+    print(
+        "Who decided what, and how to go back: cd examples/flights, then mlpipe history flights; mlpipe rollback --help"
+    )
     return 0
 
 

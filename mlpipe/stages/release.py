@@ -100,7 +100,12 @@ def _already(spec: PipelineSpec, champion: Version, evaluation: Record) -> Resul
     return Result(
         metrics=(MetricValue(name="version", value=float(champion.number), split="model"),),
         verdict="champion",
-        data={"version": champion.number, "bundle": champion.bundle, "evaluation": evaluation.id, HEAD_DATA: head},
+        data={
+            "version": champion.number,
+            "bundle": champion.bundle,
+            "evaluation": evaluation.id,
+            HEAD_DATA: head,
+        },
         headline=f"`{spec.name}@{champion.number}` was made again, to the bit; it is in production already.",
     )
 

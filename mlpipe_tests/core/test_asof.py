@@ -144,9 +144,14 @@ def test_the_order_of_the_right_table_decides_ties_only(
 ) -> None:
     left, right = tables(lefts, rights)
     right = right.drop_duplicates(["k", "n", "t"])
-    options: dict[str, Any] = dict(
-        left_time="t", right_time="t", by=["k", "n"], tolerance=None, prefix="r_", known_at="seen"
-    )
+    options: dict[str, Any] = {
+        "left_time": "t",
+        "right_time": "t",
+        "by": ["k", "n"],
+        "tolerance": None,
+        "prefix": "r_",
+        "known_at": "seen",
+    }
     shuffled = right.iloc[random.sample(range(len(right)), len(right))]
     pd.testing.assert_frame_equal(asof_join(left, right, **options), asof_join(left, shuffled, **options))
 
@@ -228,7 +233,13 @@ def test_keys_match_across_types() -> None:
 
 def test_mistakes_are_named() -> None:
     left, right = tables([(1, "a", 0)], [(1, 0, "a", 0)])
-    options: dict[str, Any] = dict(left_time="t", right_time="t", by=["k"], tolerance=None, prefix="r_")
+    options: dict[str, Any] = {
+        "left_time": "t",
+        "right_time": "t",
+        "by": ["k"],
+        "tolerance": None,
+        "prefix": "r_",
+    }
     changes: list[tuple[dict[str, Any], str]] = [
         ({"by": ["kk"]}, "no column 'kk'"),
         ({"left_time": "tt"}, "left table has no column 'tt'"),

@@ -164,7 +164,7 @@ def test_compare_names_mistakes() -> None:
     grid, (found,) = tables([1.0, 2.0], name="hours")
     with pytest.raises(DataError, match="Did you mean 'hours'"):
         compare(grid, found, found, ["hour"])
-    with pytest.raises(DataError, match="version 2.*have 1"):
+    with pytest.raises(DataError, match=r"version 2.*have 1"):
         compare(Grid(2, grid.columns), found, found)
     with pytest.raises(DataError, match="bins"):
         compare(Grid(1, {"hours": ColumnGrid("numeric", edges=np.array([0.0]))}), found, found)

@@ -187,9 +187,9 @@ def test_types_may_change_within_a_kind() -> None:
     ]
     for frame in same:
         assert to_bytes(profile(frame, SMALL)) == to_bytes(profile(base, SMALL))
-    with pytest.raises(DataError, match="column 'x'.*numeric"):
+    with pytest.raises(DataError, match=r"column 'x'.*numeric"):
         profile(pd.DataFrame({"x": ["0.0"], "c": ["a"]}), SMALL)
-    with pytest.raises(DataError, match="column 'c'.*categorical"):
+    with pytest.raises(DataError, match=r"column 'c'.*categorical"):
         profile(pd.DataFrame({"x": [0.0], "c": [1.0]}), SMALL)
 
 

@@ -80,13 +80,13 @@ def test_bytes_are_compact() -> None:
 
 @pytest.mark.parametrize("cut", [3, 9, 40, 200, 2_000, -1])
 def test_cut_bytes_are_refused(cut: int) -> None:
-    with pytest.raises(StoreError, match="not a profile|damaged"):
+    with pytest.raises(StoreError, match=r"not a profile|damaged"):
         from_bytes(to_bytes(sample())[:cut])
 
 
 def test_other_bytes_are_refused() -> None:
     data = to_bytes(sample())
-    with pytest.raises(StoreError, match="format 7.*reads format 1"):
+    with pytest.raises(StoreError, match=r"format 7.*reads format 1"):
         from_bytes(data[:4] + b"\x07\x00" + data[6:])
     with pytest.raises(StoreError, match="not a profile"):
         from_bytes(b"PAR1" + data[4:])

@@ -249,11 +249,9 @@ def test_a_hand_that_comes_second_fails_by_the_name_of_the_first(kind: str) -> N
     release(mine, candidate("c", 21), 21)
     backend.kind = kind.encode()
     backend.meet = lambda: promote(other, 3, "bob", "I like it.", now=day(22), override=True)
+    moves = {"promote": lambda: promote(mine, 3, "ana", "So do I.", now=day(22))}
     with pytest.raises(LedgerConflictError) as caught:
-        if kind == "promote":
-            promote(mine, 3, "ana", "So do I.", now=day(22))
-        else:
-            back(mine, 22)
+        moves.get(kind, lambda: back(mine, 22))()
     assert "Meanwhile bob made version 3 the champion (override, entry 7" in str(caught.value)
     assert "because: I like it." in str(caught.value)
     assert len(mine.entries()) == 7

@@ -281,6 +281,8 @@ def test_a_mistake_is_not_told_twice_by_its_consequences() -> None:
     ]
     assert list(mistakes(source=ml.Parquet("x.parquet", event_tim="ts"))) == ["source.event_tim"]
     assert list(mistakes(model={"estimatr": LinearRegression()})) == ["model.estimatr"]
+    (found,) = mistakes(model=LinearRegression(), metrics=["f2"], gates=[]).values()
+    assert found.startswith("unknown metric 'f2'")
 
 
 def test_parts_are_seen_together_although_others_are_wrong() -> None:

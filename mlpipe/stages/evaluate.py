@@ -149,7 +149,7 @@ def _work(
 
 
 def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
-    """What is resampled together: the declared column, else the partition; without partitions rows, in at most 500 groups.
+    """What is resampled together: the declared column, else the day; without partitions rows, in at most 500 groups.
 
     Raises
     ------
@@ -169,7 +169,8 @@ def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
     if spec.partitions.every == "none":
         # Rows are independent here: many groups of them vary as the rows do, and cost less than one block a row.
         return np.arange(len(test)) % MOST_BLOCKS
-    return test[DAY].to_numpy()
+    local = (test[TIME] + pd.Timedelta(spec.lead)).dt.tz_convert(spec.partitions.timezone)
+    return local.dt.strftime("%Y-%m-%d").to_numpy()
 
 
 def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:

@@ -83,19 +83,24 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     done: deque[tuple[Record, Future[None]]] = deque()
     codes: dict[tuple[Callable[..., Any], ...], Code] = {}
     with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
-        for plan in stage.plans(spec, keys, ctx):
-            if plan.functions not in codes:
-                codes[plan.functions] = code_of(stage, plan.functions, ctx)
-            code = codes[plan.functions]
-            with metered() as meter:
-                recipe, result, reused = _result(stage, plan, code, ctx)
-            record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, code, meter.cost))
-            ctx.heads.add(head_of(record))
-            done.append(
-                (record, behind.then(partial(_note, spec, ctx, record, "" if reused else recipe, result)))
-            )
-            while len(done) > AHEAD or (done and done[0][1].done()):
+        try:
+            for plan in stage.plans(spec, keys, ctx):
+                if plan.functions not in codes:
+                    codes[plan.functions] = code_of(stage, plan.functions, ctx)
+                code = codes[plan.functions]
+                with metered() as meter:
+                    recipe, result, reused = _result(stage, plan, code, ctx)
+                record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, code, meter.cost))
+                ctx.heads.add(head_of(record))
+                note = partial(_note, spec, ctx, record, "" if reused else recipe, result)
+                done.append((record, behind.then(note)))
+                while len(done) > AHEAD or (done and done[0][1].done()):
+                    yield _durable(done)
+        except Exception:
+            # What was finished before the failure is handed over first: it is on record, and must not be forgotten.
+            while done:
                 yield _durable(done)
+            raise
         while done:
             yield _durable(done)
 
@@ -114,11 +119,11 @@ def _durable(done: "deque[tuple[Record, Future[None]]]") -> Record:
 
 
 def code_of(stage: Stage, plan_functions: Sequence[Callable[..., Any]], ctx: Context) -> Code:
-    """The code behind a stage's result."""
-    names = {
-        f"{getattr(f, '__module__', '')}.{getattr(f, '__qualname__', type(f).__qualname__)}": fingerprint(f)
-        for f in plan_functions
-    }
+    """The code behind a stage's result. Of functions with one name (two lambdas), each has its own fingerprint."""
+    names: dict[str, str] = {}
+    for function in plan_functions:
+        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+        names[f"{name}#{len(names) + 1}" if name in names else name] = fingerprint(function)
     return Code(
         stage_version=stage.version,
         mlpipe=mlpipe_version(),

@@ -16,6 +16,7 @@ from mlpipe_tests.stages.pipelines import (
     World,
     day,
     days,
+    rows,
     scheduled,
     spec_of,
     written,
@@ -120,6 +121,25 @@ def test_blocks_may_be_a_column_and_must_exist(trained):
     assert metrics(record, "test")["roc_auc"].low != metrics(by_day, "test")["roc_auc"].low
     with pytest.raises(DataError, match="'town'"):
         world.run(evaluate.STAGE, spec_of(spec.base_dir, blocks="town"), [day(25)])
+
+
+def test_days_are_resampled_also_where_partitions_are_longer(tmp_path):
+    """Two weeks of test are two partitions and fourteen days: two blocks would tell nothing."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pd.concat([rows(day(n)) for n in range(140)], ignore_index=True).to_parquet(folder / "all.parquet")
+    source = ml.Parquet("all.parquet", event_time="at", keys=["user"])
+    weeks = ml.weekly(start="2024-01-07")
+    spec = spec_of(
+        folder, source=source, partitions=weeks, window=16, split=ml.Split(valid="14d", test="14d")
+    )
+    world = World(tmp_path / "store")
+    keys = spec.partitions.keys("2024-01-07", "2024-05-12")
+    world.run_all(DATA, spec, keys)
+    world.run(train.STAGE, spec, [keys[-1]])
+    record = world.run(evaluate.STAGE, spec, [keys[-1]])[keys[-1]]
+    assert metrics(record, "test")["roc_auc"].low == metrics(record, "test")["roc_auc"].low
+    assert record.data["gates"][0]["verdict"] == "pass"
 
 
 def test_another_champion_is_another_evaluation(tmp_path):

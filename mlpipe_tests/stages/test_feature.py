@@ -284,6 +284,23 @@ def test_the_first_day_has_a_history_without_rows_but_with_columns(tmp_path: Pat
     assert [t[["past", "known"]].iloc[0].tolist() for t in tables.values()] == [[0, 0], [60, 60], [120, 120]]
 
 
+def test_history_holds_what_was_known_at_the_last_moment(tmp_path: Path) -> None:
+    """Rows that become known later than they happen, and predictions made ahead of their time."""
+
+    def past(frames: Any, history: Any) -> pd.DataFrame:
+        frame = frames["rows"]
+        return frame[["hours"]].assign(past=len(history["rows"]), newest=history["rows"]["at"].max())
+
+    written(tmp_path, KEYS)
+    source = ml.Parquet("{partition}.parquet", event_time="at", keys=["user"], available_after="8h")
+    spec = by_function(tmp_path, past, source=source, lead="1d")
+    for key, table in made(World(tmp_path / "s"), spec).items():
+        bound = rows(key)["at"].max() - pd.Timedelta(hours=32)
+        known = [t for n in range(KEYS.index(key)) for t in rows(day(n))["at"] if t <= bound]
+        assert table["past"].iloc[0] == len(known) and (key != day(2) or 60 < len(known) < 120)
+        assert not known or table["newest"].iloc[0] == max(known)
+
+
 def test_cells_that_are_null_throughout_can_be_counted_with(tmp_path: Path) -> None:
     def less(frames: Any, history: Any) -> pd.DataFrame:
         return pd.DataFrame({"less": frames["rows"]["plays"] - 3, "city": frames["rows"]["city"].str.lower()})

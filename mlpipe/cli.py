@@ -146,6 +146,9 @@ def _run(commands: Any) -> None:
         metavar="PARTITION",
         help="learn from the window that ends before this partition; may be given more than once",
     )
+    made.add_argument(
+        "--watch-to", metavar="PARTITION", help="last partition to predict and monitor; default: that of --to"
+    )
     made.add_argument("--reason", default="", help="why; recorded with every run")
     made.add_argument(
         "--as-of",
@@ -169,7 +172,10 @@ def run(args: argparse.Namespace) -> int:
     if args.as_of:
         instant_of(args.as_of, "--as-of")
     train_at = args.train_at or ([WHOLE] if spec.partitions.every == "none" else [])
-    requests = plan(spec, first, last, train_at, reason=args.reason, as_of=args.as_of)
+    if args.watch_to:
+        spec.partitions.window(args.watch_to)
+    why = {"reason": args.reason, "as_of": args.as_of}
+    requests = plan(spec, first, last, train_at, watch_to=args.watch_to, **why)
     with bars() as (tell, listen):
         LISTENERS.append(listen)
         try:

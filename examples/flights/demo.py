@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BAD_DAY = "2013-02-20"
-FIRST, LAST, TRAIN_AT = "2013-01-01", "2013-12-31", "2013-04-01"
+FIRST, LAST, TRAIN_AT, WATCH_TO = "2013-01-01", "2013-12-31", "2013-04-01", "2013-06-02"
 
 
 def main() -> int:
@@ -24,7 +24,18 @@ def main() -> int:
     print(
         f"A year of flights from New York; {spoilt} is spoilt on purpose (FLIGHTS_BAD_DAY), and must be left out.\n"
     )
-    arguments = ["run", "flights", "--from", FIRST, "--to", LAST, "--train-at", TRAIN_AT]
+    arguments = [
+        "run",
+        "flights",
+        "--from",
+        FIRST,
+        "--to",
+        LAST,
+        "--train-at",
+        TRAIN_AT,
+        "--watch-to",
+        WATCH_TO,
+    ]
     try:
         mlpipe([*arguments, "--reason", "make demo"])
     except SystemExit as end:

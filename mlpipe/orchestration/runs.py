@@ -119,6 +119,7 @@ def plan(
     last: str,
     train_at: Sequence[str],
     *,
+    watch_to: str | None = None,
     reason: str = "",
     as_of: str | None = None,
 ) -> list[Request]:
@@ -126,7 +127,7 @@ def plan(
 
     Predictions and monitor are made from the earliest training on: before it there is no champion to predict with. The partitions
     between two trainings come between them, so that each is scored by the champion of its day. Without a training they are made for
-    the whole range, by whoever is champion.
+    the whole range, by whoever is champion. `watch_to` is the last partition to predict and monitor; default: `last`.
     """
     note = reason or f"mlpipe run {spec.name} --from {first} --to {last}"
 
@@ -135,8 +136,9 @@ def plan(
 
     requests = [request("ingest", first, last)]
     trainings = sorted(set(train_at))
+    last = last if watch_to is None else min(last, watch_to)
     if not trainings:
-        return [*requests, request("daily", first, last, MONITOR)]
+        return [*requests, request("daily", first, last, MONITOR)] if first <= last else requests
     for key, following in zip(trainings, [*trainings[1:], None], strict=True):
         requests.append(request("training", key, key))
         days = [

@@ -165,3 +165,15 @@ def test_a_password_written_into_the_url_itself_stays_out_of_records_and_events_
         world.run("ingest", FIRST)
     shown = repr(world.defs.resolve_all_asset_specs()) + str(caught.value)
     assert secret not in shown and secret.encode() not in everything_written(tmp_path)
+
+
+def test_watching_may_end_before_the_range() -> None:
+    spec = shop().spec
+    requests = plan(spec, "2024-01-01", "2024-01-20", ["2024-01-11"], watch_to="2024-01-14")
+    assert [(r.job, r.first, r.last) for r in requests] == [
+        ("ingest", "2024-01-01", "2024-01-20"),
+        ("training", "2024-01-11", "2024-01-11"),
+        ("daily", "2024-01-11", "2024-01-14"),
+    ]
+    early = plan(spec, "2024-01-05", "2024-01-20", [], watch_to="2024-01-01")
+    assert [r.job for r in early] == ["ingest"]

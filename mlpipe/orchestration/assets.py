@@ -1,7 +1,7 @@
 """The assets of a pipeline: one a stage, thin over the stages."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +10,7 @@ import dagster as dg
 from mlpipe.core.fingerprint import fingerprint
 from mlpipe.errors import NotFoundError, SpecError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import check_results, check_specs, range_evaluations
-from mlpipe.orchestration.events import metadata_of
+from mlpipe.orchestration.events import metadata_of, newest, provenance
 from mlpipe.orchestration.partitions import partitions_of
 from mlpipe.orchestration.production import report_production
 from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
@@ -247,10 +247,7 @@ def _keep(
             with suppress(NotFoundError):
                 done[key] = from_bytes(ctx.store.get_record(spec.name, head.record))
     finished = [done[k] for k in keys if k in done]
-    for record in finished:
-        context.log_event(materialization(shown, record))
-    for evaluation in range_evaluations(context, spec, name, shown.key, finished):
-        context.log_event(evaluation)
+    report(context, spec, name, shown, finished)
 
 
 def _asset(
@@ -331,25 +328,53 @@ def _results(
             data_version=dg.DataVersion(data_version(record)),
             check_results=check_results(spec, name, records),
         )
+        if "dagster/asset_partition_range_start" in context.run.tags:
+            # A backfill asks for one partition as a range of one; then Dagster does not store which one the check is about.
+            made = newest(context.instance, key, [record.partition])
+            for evaluation in range_evaluations(context, spec, name, key, records, made):
+                context.log_event(evaluation)
         if name == "release":
             report_production(context, spec, record)
         return
-    for record in records:
-        context.log_event(materialization(shown, record))
-    yield from range_evaluations(context, spec, name, key, records)
+    report(context, spec, name, shown, records)
     yield dg.MaterializeResult(
         asset_key=key, metadata=REPORTED, check_results=check_results(spec, name, records)
     )
 
 
-def materialization(shown: dg.AssetSpec, record: Record) -> dg.AssetMaterialization:
+def report(
+    context: dg.AssetExecutionContext,
+    spec: PipelineSpec,
+    name: str,
+    shown: dg.AssetSpec,
+    records: Sequence[Record],
+) -> None:
+    """Each partition's own event, with the versions that it read, and its verdict, with the event that it is about.
+
+    Without the first Dagster calls the partition unsynced, without the second not checked.
+    """
+    keys = [r.partition for r in records]
+    read = {p: newest(context.instance, dg.AssetKey([spec.name, p]), keys) for p in PARENTS[name]}
+    for record in records:
+        tags: dict[str, str] = {}
+        for parent, made in read.items():
+            tags |= provenance(made.get(record.partition), f"{spec.name}/{parent}")
+        context.log_event(materialization(shown, record, tags))
+    shown_at = newest(context.instance, shown.key, keys)
+    for evaluation in range_evaluations(context, spec, name, shown.key, records, shown_at):
+        context.log_event(evaluation)
+
+
+def materialization(
+    shown: dg.AssetSpec, record: Record, read: Mapping[str, str] | None = None
+) -> dg.AssetMaterialization:
     """One partition's own event, beside what Dagster writes for a step."""
     tags = {"dagster/data_version": data_version(record), "dagster/code_version": str(shown.code_version)}
     return dg.AssetMaterialization(
         asset_key=shown.key,
         partition=None if record.partition == WHOLE else record.partition,
         metadata=metadata_of(record),
-        tags=tags,
+        tags={**tags, **(read or {})},
     )
 
 

@@ -1,6 +1,8 @@
 """Checks show verdicts. They do not decide anything: a verdict lives in the record of its partition, and the next stage reads it there."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -65,6 +67,7 @@ def range_evaluations(
     name: str,
     key: dg.AssetKey,
     records: Sequence[Record],
+    made: Mapping[str, dg.EventLogRecord],
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Each partition's own verdict in a step over a range."""
     if name not in CHECKS or spec.partitions.every == "none":
@@ -78,7 +81,21 @@ def range_evaluations(
             description=harmless(record.headline[:900]),
             metadata=_findings(record),
             partition=record.partition,
+            target_materialization_data=_target(made.get(record.partition)),
         )
+
+
+def _target(event: dg.EventLogRecord | None) -> Any:
+    """The event that a verdict is about: without it, or with an older one, Dagster counts the partition as not checked."""
+    if event is None:
+        return None
+    target = {
+        "__class__": "AssetCheckEvaluationTargetMaterializationData",
+        "storage_id": event.storage_id,
+        "run_id": event.run_id,
+        "timestamp": event.timestamp,
+    }
+    return dg.deserialize_value(json.dumps(target))
 
 
 def _findings(record: Record | None) -> dict[str, dg.MetadataValue]:

@@ -99,3 +99,33 @@ class DagsterHeads:
             if not page.has_more or len(own.keys() | others.keys()) == len(keys):
                 break
         return {**others, **own}
+
+
+def newest(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
+) -> dict[str, dg.EventLogRecord]:
+    """Newest materialization of each partition that has one."""
+    wanted = None if list(partitions) == ["all"] else list(partitions)
+    where = dg.AssetRecordsFilter(asset_key=key, asset_partitions=wanted)
+    found: dict[str, dg.EventLogRecord] = {}
+    cursor: str | None = None
+    while len(found) < len(partitions):
+        page = instance.fetch_materializations(where, limit=PAGE, cursor=cursor)
+        for event in page.records:
+            found.setdefault(event.partition_key or "all", event)
+        cursor = page.cursor
+        if not page.has_more:
+            break
+    return found
+
+
+def provenance(event: dg.EventLogRecord | None, asset: str) -> dict[str, str]:
+    """Tags that say which event of a parent was read; Dagster wants both, the version and the event."""
+    made = None if event is None else event.asset_materialization
+    version = None if made is None else (made.tags or {}).get("dagster/data_version")
+    if event is None or version is None:
+        return {}
+    return {
+        f"dagster/input_data_version/{asset}": version,
+        f"dagster/input_event_pointer/{asset}": str(event.storage_id),
+    }

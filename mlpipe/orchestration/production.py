@@ -23,6 +23,7 @@ def production_spec(spec: PipelineSpec) -> dg.AssetSpec:
     """The external asset whose timeline is the release history."""
     return dg.AssetSpec(
         key=[spec.name, "production"],
+        deps=[dg.AssetDep([spec.name, "release"])],
         description="Which version is champion. Each promotion, override and rollback is one event; the ledger is the truth.",
         group_name=spec.name,
         kinds={"python"},
@@ -39,7 +40,7 @@ def event_of(spec: PipelineSpec, entry: Entry) -> dg.AssetMaterialization:
     metadata: dict[str, Any] = {
         "summary": dg.MetadataValue.md(f"**{spec.name}@{entry.to_version}** {verb} by {who}: {why}"),
         "model/version": dg.MetadataValue.int(entry.to_version or 0),
-        "ledger/number": dg.MetadataValue.int(entry.number),
+        "ledger/number": dg.MetadataValue.text(str(entry.number)),
         "ledger/hash": dg.MetadataValue.text(entry.hash),
         "effective_at": dg.MetadataValue.text(entry.effective_at.isoformat()),
         "bundle": dg.MetadataValue.text(entry.bundle or ""),

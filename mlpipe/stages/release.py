@@ -164,9 +164,9 @@ def _result(
     stage = (
         "is **production** now"
         if verdict == "promoted"
-        else f"is a **{verdict}**: {why}"
+        else f"was **{verdict}**: {why}"
         if why
-        else f"is a **{verdict}**"
+        else f"was **{verdict}**"
     )
     return Result(
         outputs=(output("card", put),),

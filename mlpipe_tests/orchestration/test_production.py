@@ -17,7 +17,7 @@ from mlpipe_tests.orchestration.shop import shop
 def shown(world: World) -> list[tuple[int, int]]:
     """Version and ledger number of each event of production, oldest first."""
     events = [e.asset_materialization for e in reversed(world.events("production"))]
-    return [(e.metadata["model/version"].value, e.metadata["ledger/number"].value) for e in events]
+    return [(e.metadata["model/version"].value, int(str(e.metadata["ledger/number"].value))) for e in events]
 
 
 def test_a_promotion_shows_once_with_who_what_and_why(world: World) -> None:

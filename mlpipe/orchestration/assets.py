@@ -307,7 +307,7 @@ def _progress(
 ) -> None:
     for listen in LISTENERS:
         listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
-    if total == 1 or done == total or done % max(total // 10, 1) == 0:
+    if total == 1 or done == total or done % max(total // 4, 50) == 0:
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")
 
 

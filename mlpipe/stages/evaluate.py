@@ -26,6 +26,7 @@ from mlpipe.stages.train import rule_scores
 from mlpipe.stores.bundles import Bundle
 
 MOST_BLOCKS = 500
+FEW_DAYS = 5
 LEVEL = 0.95
 """Level of intervals and comparisons where a gate names none."""
 
@@ -149,7 +150,8 @@ def _work(
 
 
 def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
-    """What is resampled together: the declared column, else the day; without partitions rows, in at most 500 groups.
+    """What is resampled together: the declared column, else the day (of few days the hour); without partitions rows,
+    in at most 500 groups.
 
     Raises
     ------
@@ -170,7 +172,9 @@ def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
         # Rows are independent here: many groups of them vary as the rows do, and cost less than one block a row.
         return np.arange(len(test)) % MOST_BLOCKS
     local = (test[TIME] + pd.Timedelta(spec.lead)).dt.tz_convert(spec.partitions.timezone)
-    return local.dt.strftime("%Y-%m-%d").to_numpy()
+    days = local.dt.strftime("%Y-%m-%d")
+    # A test of a few hours has no days to speak of: then the hours are resampled.
+    return (test[DAY] if spec.partitions.every == "hour" and days.nunique() < FEW_DAYS else days).to_numpy()
 
 
 def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:

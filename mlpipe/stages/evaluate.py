@@ -150,8 +150,10 @@ def _work(
 
 
 def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
-    """What is resampled together: the declared column, else the day (of few days the hour); without partitions rows,
-    in at most 500 groups.
+    """What is resampled together: the declared column, else the day (of few days the hour).
+
+    Without partitions rows are, in at most 500 groups.
+
 
     Raises
     ------

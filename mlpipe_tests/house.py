@@ -36,7 +36,7 @@ DAGSTER = re.compile(r"dagster(_\w+)?(\.|$)")
 LONGEST_MODULE, LONGEST_FUNCTION, MOST_NAMES, SLOWEST_IMPORT = 400, 60, 20, 0.15
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 HEAVY = ("dagster", "sklearn", "torch", "great_expectations", "evidently", "pandas", "numpy")
-TOP_TESTS = {"test_house", "test_cli", "test_pipeline", "test_public", "test_testing"}
+TOP_TESTS = {"test_house", "test_pipeline", "test_public", "test_testing"}
 TEST_FOLDERS = {"examples", "deploy"}
 """Folders of tests beside those that mirror a room."""
 

@@ -1,0 +1,80 @@
+"""`mlpipe run`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mlpipe.cli.command import command, opened, warn
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    text = "Bring a range of partitions up to date: ingest to labels, train if asked, then predictions and monitor."
+    made = command(
+        commands,
+        "run",
+        run,
+        text,
+        "example:\n  mlpipe run flights --from 2013-01-01 --to 2013-06-30 --train-at 2013-04-01",
+    )
+    made.add_argument(
+        "--from",
+        dest="first",
+        metavar="PARTITION",
+        help="first partition; needed unless the pipeline has none",
+    )
+    made.add_argument(
+        "--to", dest="last", metavar="PARTITION", help="last partition, included; default: the first"
+    )
+    made.add_argument(
+        "--train-at",
+        action="append",
+        default=[],
+        metavar="PARTITION",
+        help="learn from the window that ends before this partition; may be given more than once",
+    )
+    made.add_argument(
+        "--watch-to", metavar="PARTITION", help="last partition to predict and monitor; default: that of --to"
+    )
+    made.add_argument("--reason", default="", help="why; recorded with every run")
+    made.add_argument(
+        "--as-of",
+        metavar="TIME",
+        help="pretend that it is this moment (ISO with a zone): later labels and decisions do not exist",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """`mlpipe run`."""
+    from mlpipe.orchestration.locate import pipeline_of
+    from mlpipe.orchestration.runs import execute, heads_of, plan, span
+    from mlpipe.orchestration.runtime import LISTENERS, instant_of
+    from mlpipe.records.codec import from_bytes
+    from mlpipe.spec.calendar import WHOLE
+    from mlpipe.views.progress import bars
+    from mlpipe.views.summary import summary
+
+    spec, defs = pipeline_of(args.pipeline, Path.cwd(), args.target)
+    first, last = span(spec, args.first, args.last, args.train_at)
+    if args.as_of:
+        instant_of(args.as_of, "--as-of")
+    train_at = args.train_at or ([WHOLE] if spec.partitions.every == "none" else [])
+    if args.watch_to:
+        spec.partitions.window(args.watch_to)
+    why = {"reason": args.reason, "as_of": args.as_of}
+    requests = plan(spec, first, last, train_at, watch_to=args.watch_to, **why)
+    with bars() as (tell, listen):
+        LISTENERS.append(listen)
+        try:
+            execute(spec, defs, requests, tell, warn)
+        finally:
+            LISTENERS.remove(listen)
+    store, ledger = opened(spec)
+    heads = heads_of(spec, sorted({*spec.partitions.keys(first, last), *train_at}))
+    evaluations = [
+        from_bytes(store.get_record(spec.name, h.record))
+        for k, h in heads["evaluation"].items()
+        if k in train_at
+    ]
+    print(summary(spec.name, heads, evaluations, ledger.state()))
+    return 0

@@ -200,7 +200,7 @@ class Ledger:
             # Chance in the whole pause: losers that wait equally long meet again.
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(attempt, 10))))
         raise LedgerConflictError(
-            f"The decision lost {ATTEMPTS} races in a row and was not recorded.",
+            f"The decision lost {ATTEMPTS} races in a row and was not recorded. {self._first(len(known) + 1)}.",
             where=self.folder,
             fix="Run it again when fewer others are deciding.",
         )
@@ -225,16 +225,17 @@ class Ledger:
         number = self.state().claims[name]
         return bool(self.entries()[number - 1].details.get("holder") == holder)
 
-    def verify(self, mirror_head: tuple[int, str] | None = None) -> list[Finding]:
+    def verify(self, *mirrored: tuple[int, str] | None) -> list[Finding]:
         """Read the whole chain anew and list everything that is wrong with it. Empty when it is whole.
 
         Finds every edit, removal and exchange of an entry. A removed tail, and a rewritten chain whose hashes
-        agree, are found when the head that was mirrored elsewhere is given.
+        agree, are found as far as a mirror elsewhere knows the chain.
 
         Parameters
         ----------
-        mirror_head
-            Number and hash of the last entry that the mirror knows. The ledger may be ahead of it.
+        *mirrored
+            Number and hash of entries that the mirror knows, its head at least. The ledger may be ahead of it. A
+            None, for a mirror that knows nothing, is passed over.
         """
         numbers, strays = self._listed()
         findings = [
@@ -260,18 +261,10 @@ class Ledger:
                 fold(chain)
             except LedgerError as error:
                 findings.append(Finding(error.what, where=error.where, fix=error.fix))
-        if mirror_head is not None:
-            findings += self._against_mirror(chain, len(places), *mirror_head)
-        return findings
-
-    def _against_mirror(self, chain: Sequence[Entry], length: int, number: int, digest: str) -> list[Finding]:
-        if length < number:
-            what = f"The tail was removed: entry {length} is the last, but the mirror knows entry {number}."
-        elif any(entry.number == number and entry.hash != digest for entry in chain):
-            what = f"Entry {number} is not the one that the mirror knows: the chain was rewritten."
-        else:
-            return []
-        return [Finding(what, where=self.folder, fix=_RESTORE)]
+        known = sorted(pair for pair in set(mirrored) if pair is not None)
+        return findings + [
+            Finding(what, where=self.folder, fix=_RESTORE) for what in _against(known, chain, len(places))
+        ]
 
     def _attempt(self, known: tuple[Entry, ...], draft: Draft) -> Entry | None:
         """Create the entry after `known`. None when somebody else's stands there."""
@@ -348,13 +341,27 @@ class Ledger:
         return LedgerError(f"Entry {number} is missing.", where=self._where(number), fix=_RESTORE)
 
     def _conflict(self, number: int, draft: Draft) -> LedgerConflictError:
-        winner = next((entry for entry in self.entries() if entry.number == number), None)
-        who = f": {winner.describe()}, because: {winner.reason}" if winner else ""
         return LedgerConflictError(
-            f"Entry {number} came first{who}. So '{draft.kind}' by {draft.actor} was not recorded.",
+            f"{self._first(number)}. So '{draft.kind}' by {draft.actor} was not recorded.",
             where=self._where(number),
             fix="Read the ledger again and decide on what holds now.",
         )
+
+    def _first(self, number: int) -> str:
+        """Who won a place, as a sentence without its full stop."""
+        winner = next((entry for entry in self.entries() if entry.number == number), None)
+        who = f": {winner.describe()}, because: {winner.reason}" if winner else ""
+        return f"Entry {number} came first{who}"
+
+
+def _against(mirrored: Sequence[tuple[int, str]], chain: Sequence[Entry], length: int) -> Iterator[str]:
+    """How a chain that ends with entry `length` differs from what the mirror knows, by number ascending."""
+    if mirrored and mirrored[-1][0] > length:
+        yield f"The tail was removed: entry {length} is the last, but the mirror knows entry {mirrored[-1][0]}."
+    hashes = {entry.number: entry.hash for entry in chain}
+    odd = next((number for number, digest in mirrored if hashes.get(number, digest) != digest), None)
+    if odd is not None:
+        yield f"Entry {odd} is not the one that the mirror knows: the chain was rewritten."
 
 
 def _last_place(numbers: set[int]) -> int:

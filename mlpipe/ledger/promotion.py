@@ -1,6 +1,6 @@
-"""Who may promote, and the operations that decide: release, promote, roll back, acknowledge.
+"""The operations that decide: release, promote, roll back, acknowledge. The rule is that of `mlpipe.ledger.rule`.
 
-The rule is pure. The operations decide on what holds and add the decision right after it (`Ledger.transact`);
+The operations decide on what holds and add the decision right after it (`Ledger.transact`);
 after a lost race they decide again, so of two who promote at once exactly one wins, and the other is judged
 against the winner. Each operation may be repeated after a crash.
 """
@@ -12,50 +12,22 @@ from typing import Any
 
 from mlpipe.errors import LedgerConflictError, LedgerError
 from mlpipe.ledger.chain import Ledger
-from mlpipe.ledger.entry import REASON_LIMIT, ROLES, Draft, Entry, Fields, check_one_of, spell_time, utc
+from mlpipe.ledger.entry import REASON_LIMIT, Draft, Entry, Fields, spell_time, utc
 from mlpipe.ledger.fold import State, Version
+from mlpipe.ledger.rule import PROMOTING, Candidate, Verdict, compared_with, may_promote
 
-PROMOTING = ("schedule", "drift", "performance", "data", "manual")
-"""Triggers whose models may be promoted. All but ``manual`` are automatic."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A trained and evaluated model that asks to be released.
-
-    Parameters
-    ----------
-    bundle, evaluation_id
-        Ids of the model and of the record of its evaluation. Together they are the evidence.
-    data_end
-        End of the data that the model was trained on, exclusive. Aware.
-    trigger
-        Why the run was started. Only those of `PROMOTING` may promote.
-    role
-        Who started the run, one of `mlpipe.ledger.entry.ROLES`.
-    gates_passed, gate_sentence
-        What the gates of the evaluation said, and the sentences of those that did not pass.
-    """
-
-    bundle: str
-    evaluation_id: str
-    data_end: datetime
-    trigger: str
-    role: str
-    gates_passed: bool
-    gate_sentence: str = ""
-
-    def __post_init__(self) -> None:
-        check_one_of("role", self.role, ROLES)
-        object.__setattr__(self, "data_end", utc("data_end", self.data_end))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a candidate may be promoted, and one sentence for each condition that it fails."""
-
-    promote: bool
-    reasons: tuple[str, ...]
+__all__ = [
+    "PROMOTING",
+    "Candidate",
+    "Decision",
+    "Verdict",
+    "acknowledge",
+    "decide",
+    "may_promote",
+    "promote",
+    "register_or_find",
+    "rollback",
+]
 
 
 @dataclass(frozen=True)
@@ -72,73 +44,6 @@ class Decision:
     refused: bool
     reasons: tuple[str, ...]
     entries: tuple[Entry, ...]
-
-
-def may_promote(
-    state: State, candidate: Candidate, *, now: datetime, min_tenure: timedelta, corrected_data: bool = False
-) -> Verdict:
-    """Whether `candidate` may take over production. Every condition is looked at, whatever the others say.
-
-    Parameters
-    ----------
-    state, candidate
-        What holds, and the model.
-    now
-        The moment of the decision on the clock of the data (the run's `as_of`). Aware.
-    min_tenure
-        How long a champion stays before an automatic trigger may replace it. Does not bind a manual one.
-    corrected_data
-        True when the model was trained again on corrected data: then its data may end when the champion's
-        does.
-    """
-    moment = utc("now", now)
-    automatic = candidate.trigger != "manual"
-    reasons: list[str] = []
-    if candidate.trigger not in PROMOTING:
-        only = ", ".join(PROMOTING)
-        reasons.append(f"A training with the trigger '{candidate.trigger}' never promotes; only {only} do.")
-    if candidate.role in ("backfill", "experiment"):
-        reasons.append(f"The run was started in the role of '{candidate.role}', which never promotes.")
-    if not candidate.gates_passed:
-        reasons.append(candidate.gate_sentence.strip() or "The gates did not pass.")
-    if state.was_rolled_back(candidate.bundle):
-        reasons.append("This bundle was rolled back before.")
-    if automatic and state.paused:
-        reasons.append("Automatic promotion is paused since the last rollback, until it is acknowledged.")
-    if state.champion is not None and state.champion_since is not None:
-        tenure = min_tenure if automatic else timedelta(0)
-        reasons += _against(state, state.champion, candidate, corrected_data)
-        reasons += _tenure(state, state.champion, state.champion_since, moment, tenure)
-    return Verdict(promote=not reasons, reasons=tuple(reasons))
-
-
-def _against(state: State, champion: Version, candidate: Candidate, corrected_data: bool) -> list[str]:
-    reasons: list[str] = []
-    if champion.bundle == candidate.bundle:
-        reasons.append(f"This bundle is the champion already: {_named(state, champion)}.")
-    ends = f"The model's data ends at {spell_time(candidate.data_end)}"
-    theirs = f"that of the champion, {_named(state, champion)} ({spell_time(champion.data_end)})"
-    if candidate.data_end < champion.data_end:
-        reasons.append(f"{ends}, earlier than {theirs}.")
-    elif candidate.data_end == champion.data_end and not corrected_data:
-        reasons.append(f"{ends}, not later than {theirs}.")
-    return reasons
-
-
-def _tenure(state: State, champion: Version, since: datetime, now: datetime, tenure: timedelta) -> list[str]:
-    who = f"The champion, {_named(state, champion)},"
-    if now < since:
-        return [
-            f"{who} took over at {spell_time(since)}, after the date of this decision, {spell_time(now)}."
-        ]
-    if now - since < tenure:
-        return [f"{who} has been in production for {now - since}; the minimum tenure is {tenure}."]
-    return []
-
-
-def _named(state: State, champion: Version) -> str:
-    last = state.history[-1]
-    return f"version {champion.number} by {last.actor} (entry {last.number})"
 
 
 def register_or_find(
@@ -168,6 +73,8 @@ def register_or_find(
         "data_end": spell_time(candidate.data_end),
         "gates_passed": candidate.gates_passed,
         "gate_sentence": candidate.gate_sentence,
+        "champion": candidate.champion,
+        "try": candidate.try_number,
     }
 
     def plan(state: State) -> Draft | None:
@@ -267,16 +174,16 @@ def promote(
     actor, reason, role, now
         Who, why, as what, and when it takes effect (aware).
     override
-        Promote although its gates did not pass, or although its bundle was rolled back. Recorded as an
-        override.
+        Promote although its gates did not pass or were decided against another champion than today's, or
+        although its bundle was rolled back. Recorded as an override, with its reason.
 
     Raises
     ------
     LedgerConflictError
         Somebody else changed the champion meanwhile.
     LedgerError
-        No such version; it is champion; its gates did not pass or it was rolled back, and `override` is
-        False.
+        No such version; it is champion; or, without `override`: its gates did not pass, they were decided
+        against another champion than today's, or its bundle was rolled back.
     """
     before = ledger.state()
 
@@ -377,13 +284,16 @@ def _check_by_hand(ledger: Ledger, state: State, number: int, override: bool) ->
     reasons: list[str] = []
     if version.details.get("gates_passed") is not True:
         reasons.append(str(version.details.get("gate_sentence") or "Its gates did not pass."))
+    other = compared_with(state, version.details.get("champion"))
+    reasons += other
     if state.was_rolled_back(version.bundle):
         reasons.append("Its bundle was rolled back before.")
     if reasons and not override:
+        again = "Evaluate it against the champion of today, or promote" if other else "Promote"
         raise LedgerError(
             f"Version {number} may not be promoted: {' '.join(reasons)}",
             where=ledger.folder,
-            fix="Promote it all the same with --override; its reason is kept in the ledger.",
+            fix=f"{again} it all the same with --override; its reason is kept in the ledger.",
         )
 
 

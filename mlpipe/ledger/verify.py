@@ -1,8 +1,15 @@
-"""Verify every chain of decisions in a store."""
+"""Every chain of decisions in a store: which there are, and whether they are whole."""
 
 from mlpipe.errors import Finding
 from mlpipe.ledger.chain import Ledger
 from mlpipe.stores.backend import Backend
+
+
+def chains(backend: Backend, pipeline: str | None = None) -> list[tuple[str, str | None, str]]:
+    """Pipeline, segment (None without) and deployment of each chain that has entries, of one pipeline or of all; sorted."""
+    below = "ledger" if pipeline is None else f"ledger/{pipeline}"
+    found = {tuple(path.split("/")[1:4]) for path, _ in backend.list(below) if path.count("/") >= 4}
+    return [(p, None if s == "_" else s, d) for p, s, d in sorted(found)]
 
 
 def verify_all(backend: Backend) -> tuple[int, tuple[Finding, ...]]:
@@ -10,12 +17,6 @@ def verify_all(backend: Backend) -> tuple[int, tuple[Finding, ...]]:
 
     A truncated tail shows only against the mirror in Dagster; see `Ledger.verify`.
     """
-    chains = sorted(
-        {tuple(path.split("/")[1:4]) for path, _ in backend.list("ledger") if path.count("/") >= 4}
-    )
-    findings = [
-        f
-        for p, s, d in chains
-        for f in Ledger(backend, p, segment=None if s == "_" else s, deployment=d).verify()
-    ]
-    return len(chains), tuple(findings)
+    found = chains(backend)
+    ledgers = [Ledger(backend, p, segment=s, deployment=d) for p, s, d in found]
+    return len(found), tuple(finding for ledger in ledgers for finding in ledger.verify())

@@ -7,142 +7,37 @@ from typing import Any
 
 import dagster as dg
 
-from mlpipe.core.fingerprint import fingerprint
-from mlpipe.errors import NotFoundError, SpecError, TransientError, UserCodeError
-from mlpipe.orchestration.checks import check_results, check_specs, range_evaluations
+from mlpipe.errors import NotFoundError, TransientError, UserCodeError
+from mlpipe.orchestration.checks import CHECKS, GOOD, check_results, check_specs, range_evaluations
 from mlpipe.orchestration.events import metadata_of, newest, provenance
-from mlpipe.orchestration.partitions import partitions_of
+from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed
 from mlpipe.orchestration.production import report_production
-from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
-from mlpipe.records.codec import digest, from_bytes
+from mlpipe.orchestration.runtime import (
+    BACKFILL_TAG,
+    HOLDER_TAG,
+    JOB_TAG,
+    LISTENERS,
+    Progress,
+    context_of,
+)
+from mlpipe.records.codec import digest, from_bytes, head_of
 from mlpipe.records.record import Record
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.sources import LoadSource, UpstreamSource
-from mlpipe.stages import evaluate, feature, ingest, label, monitor, predict, release, train, validate
+from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages.context import Context
+from mlpipe.stages.refresh import again, unchanged
 from mlpipe.stages.runner import Stage, run_stage
 
 Execute = Callable[[PipelineSpec, Stage, Sequence[str], Any], Iterator[Record]]
-Dress = Callable[[str, dg.AssetSpec], dg.AssetSpec]
 INPUT = "source_"
 """Before the names of inputs: a source may bear a name that a Python function's argument cannot."""
 
-PARENTS: dict[str, tuple[str, ...]] = {
-    "raw": (),
-    "validated": ("raw",),
-    "features": ("validated",),
-    "labels": ("validated",),
-    "model": ("features", "labels"),
-    "evaluation": ("model",),
-    "release": ("evaluation",),
-    "predictions": ("features",),
-    "monitor": ("predictions", "labels"),
-}
-STAGES: dict[str, Stage] = {
-    s.asset: s
-    for s in (
-        ingest.STAGE,
-        validate.STAGE,
-        feature.STAGE,
-        label.STAGE,
-        train.STAGE,
-        evaluate.STAGE,
-        release.STAGE,
-        predict.STAGE,
-        monitor.STAGE,
-    )
-}
 RANGES = ("raw", "validated", "features", "labels", "predictions", "monitor")
 """Assets that serve a range of partitions in one run; the others run partition by partition."""
-KINDS = {
-    "raw": {"pandas", "parquet"},
-    "validated": {"greatexpectations"},
-    "features": {"pandas", "parquet"},
-    "labels": {"pandas", "parquet"},
-    "model": {"scikitlearn"},
-    "evaluation": {"scikitlearn"},
-    "release": {"python"},
-    "predictions": {"scikitlearn", "parquet"},
-    "monitor": {"numpy"},
-}
 REPORTED = {"__source_asset_observation__": True}
 """Metadata of an output whose partitions were reported one by one: Dagster then adds no events of its own, which would carry one data
 version for the whole range. A Dagster that does not know this key writes each event twice: slower, no worse."""
-TEXTS = {
-    "raw": "Rows of each source, frozen under the name of their content.",
-    "validated": "Which rows keep the contract, which are quarantined and why, a quality score, the partition's verdict.",
-    "features": "Model-ready rows as known at the moment of prediction, and a mergeable profile of every column. Never a label.",
-    "labels": "The truth about the partition's rows, as far as it is known; each revision is kept.",
-    "model": "A model learned from the window that ends before the partition, as a bundle.",
-    "evaluation": "Metrics with intervals, beside baselines and the champion, and what each gate says.",
-    "release": "The decision about this model: version, stage, reason, model card.",
-    "predictions": "The partition scored by the champion at the start of the run.",
-    "monitor": "Drift against what the champion learned from, and realised performance once labels are ripe.",
-}
-
-
-def asset_spec(spec: PipelineSpec, name: str) -> dg.AssetSpec:
-    """How one stage's asset shows in Dagster."""
-    upstream = (
-        [s.asset for s in spec.sources.values() if isinstance(s, UpstreamSource)] if name == "raw" else []
-    )
-    training = name in ("model", "evaluation", "release")
-    return dg.AssetSpec(
-        key=[spec.name, name],
-        deps=[dg.AssetDep([spec.name, parent], partition_mapping=_identity(spec)) for parent in PARENTS[name]]
-        if not upstream
-        else [],
-        description=f"{TEXTS[name]}\n\n{spec.description}".strip(),
-        group_name=spec.name,
-        kinds=KINDS[name],
-        owners=list(spec.owners),
-        tags={"mlpipe/stage": STAGES[name].name, **spec.tags},
-        code_version=code_version(spec, name),
-        partitions_def=partitions_of(spec.partitions),
-        metadata={
-            "pipeline": spec.name,
-            "deployment": spec.deployment,
-            **({"window": str(spec.training_window)} if training else {}),
-        },
-    )
-
-
-def _identity(spec: PipelineSpec) -> dg.PartitionMapping | None:
-    """Windows are read through the store: an arrow for each would drag a year of days into a backfill."""
-    return None if spec.partitions.every == "none" else dg.IdentityPartitionMapping()
-
-
-def code_version(spec: PipelineSpec, name: str) -> str:
-    """Stage version and fingerprint of the user's functions and settings that decide the stage's result."""
-    stage = STAGES[name]
-    functions: dict[str, list[Any]] = {
-        "raw": [s.function for s in spec.sources.values() if isinstance(s, LoadSource)],
-        "validated": [s.contract.repair for s in spec.sources.values()],
-        "features": [spec.features.function, spec.label.function],
-        "labels": [spec.label.function],
-        "model": [spec.model.fit, spec.baseline],
-        "evaluation": [spec.baseline],
-    }
-    settings: dict[str, Any] = {
-        "validated": [s.contract.model_dump(mode="json", exclude={"repair"}) for s in spec.sources.values()],
-        "features": spec.features.model_dump(mode="json", exclude={"function"}),
-        "labels": spec.label.model_dump(mode="json", exclude={"function"}),
-        "model": [
-            spec.model.estimator,
-            spec.model.params,
-            spec.training_window,
-            spec.threshold,
-            spec.seed,
-            spec.split.model_dump(mode="json"),
-        ],
-        "evaluation": [spec.metrics, [g.model_dump(mode="json") for g in spec.gates]],
-    }
-    decisive = {
-        "functions": [fingerprint(f) for f in functions.get(name, []) if f is not None],
-        "settings": settings.get(name),
-    }
-    return f"{stage.version}-{digest(decisive)[:12]}"
 
 
 def build_asset(
@@ -175,47 +70,83 @@ def build_asset(
         )
         frames = {n: _reader(values[INPUT + n], len(keys) > 1) for n in upstream}
         ctx = context_of(spec, context, frames)
+        if name == "model" and not claimed(context, spec, ctx, keys[0]):
+            yield from _left_to_another(spec, ctx, keys[0])
+            return
+        before = again(spec, name, keys[0], ctx) if nightly(context, keys) else {}
+        todo = [*before, *keys]
         records: list[Record] = []
         try:
-            for record in work(spec, stage, keys, ctx):
+            for record in work(spec, stage, todo, ctx):
                 records.append(record)
-                _progress(context, spec, name, len(records), len(keys), record)
-            _complete(spec, name, keys, records)
+                _progress(context, spec, name, len(records), len(todo), record)
+            _complete(spec, name, todo, records)
         except TransientError as error:
             if context.retry_number < spec.retries.times:
                 raise dg.RetryRequested(
                     max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)
                 ) from error
-            _keep(context, spec, name, shown, ctx, keys, records)
+            _keep(context, spec, name, shown, ctx, todo, records)
             raise
         except BaseException:
-            _keep(context, spec, name, shown, ctx, keys, records)
+            _keep(context, spec, name, shown, ctx, todo, records)
             raise
-        yield from _results(context, spec, name, shown, records)
+        refreshed = [r for r in records if r.partition in before]
+        changed = [r for r in refreshed if not unchanged(before[r.partition], head_of(r))]
+        if changed:
+            report(context, spec, name, shown, changed)
+        yield from _results(context, spec, name, shown, [r for r in records if r.partition not in before])
 
     ins = {INPUT + n: dg.AssetIn(key=s.asset.split("/")) for n, s in upstream.items()}
     return _asset(spec, name, shown, compute, ins)
 
 
-def dressed(spec: PipelineSpec, name: str, shown: dg.AssetSpec, dress: Dress | None) -> dg.AssetSpec:
-    """The asset as a subclass wants it to show.
+def nightly(context: dg.AssetExecutionContext, keys: Sequence[str]) -> bool:
+    """Whether this run is the daily job of one partition: then labels that ripened since are looked after too."""
+    return (
+        len(keys) == 1 and context.run.tags.get(JOB_TAG) == "daily" and BACKFILL_TAG not in context.run.tags
+    )
 
-    Raises
-    ------
-    SpecError
-        When it changes what the pipeline itself rests on: key, partitions or dependencies.
+
+def claimed(context: dg.AssetExecutionContext, spec: PipelineSpec, ctx: Context, key: str) -> bool:
+    """Whether this run may train: the attempt that it is made for, if any, belongs to it, or to a run that it retries.
+
+    A sensor launches an attempt at least once (it forgets, it is killed, its cursor is deleted); the claim in the ledger makes it
+    effective once.
     """
-    if dress is None:
-        return shown
-    made = dress(name, shown)
-    for what in ("key", "partitions_def"):
-        if getattr(made, what) != getattr(shown, what):
-            raise SpecError(
-                f"get_asset_spec changes the {what} of {spec.name}/{name}",
-                where=spec.where,
-                fix="It may change description, owners, tags, kinds, metadata, group and conditions.",
-            )
-    return made
+    run = ctx.run
+    if not run.attempt:
+        return True
+    holder = context.run.tags.get(HOLDER_TAG) or context.run.root_run_id or context.run.run_id
+    mine = ctx.ledger.claim(
+        run.attempt,
+        holder,
+        actor=run.actor or "unknown",
+        role="sensor",
+        reason=run.trigger.reason or run.attempt,
+        effective_at=run.as_of,
+        logical_date=key,
+        trigger=run.trigger.kind,
+        details={"cause": dict(run.trigger.details)},
+    )
+    if not mine:
+        context.log.warning(
+            f"{spec.name}: {run.attempt} is trained by another run; this one has nothing to do."
+        )
+    return mine
+
+
+def _left_to_another(spec: PipelineSpec, ctx: Context, key: str) -> Iterator[dg.AssetCheckResult]:
+    """A step that does nothing must still answer its check: with what stands there, by whoever made it."""
+    head = ctx.heads.find(f"{spec.name}/model", [key]).get(key)
+    check, _ = CHECKS["model"]
+    yield dg.AssetCheckResult(
+        check_name=check,
+        asset_key=[spec.name, "model"],
+        passed=head is None or head.verdict in GOOD["model"],
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{ctx.run.attempt} is trained by another run; this one had nothing to do",
+    )
 
 
 def _complete(spec: PipelineSpec, name: str, keys: Sequence[str], records: Sequence[Record]) -> None:
@@ -276,6 +207,7 @@ def _asset(
         io_manager_key=frames_key(spec),
         check_specs=check_specs(spec, name),
         pool=spec.pool if name in ("model", "evaluation") else None,
+        output_required=name != "model",
     )
     made: dg.AssetsDefinition = decorate(compute)
     return made
@@ -307,7 +239,8 @@ def _progress(
 ) -> None:
     for listen in LISTENERS:
         listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
-    if total == 1 or done == total or done % max(total // 4, 50) == 0:
+    # Of one partition the materialization itself tells: a log line would cost as much as an event.
+    if total > 1 and (done == total or done % max(total // 4, 50) == 0):
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")
 
 

@@ -6,9 +6,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from mlpipe.orchestration.assets import STAGES, Dress, Execute, build_asset, dressed, frames_key
+from mlpipe.orchestration.alerts import alert_sensors
+from mlpipe.orchestration.assets import Execute, build_asset, frames_key
+from mlpipe.orchestration.automation import schedules_of, sensors_of
+from mlpipe.orchestration.faces import STAGES, Dress, dressed
 from mlpipe.orchestration.frames import FramesIOManager
-from mlpipe.orchestration.jobs import jobs_of, schedules_of
+from mlpipe.orchestration.jobs import jobs_of
 from mlpipe.orchestration.production import production_spec
 from mlpipe.spec.pipeline import PipelineSpec
 
@@ -22,7 +25,7 @@ def definitions_of(
     execute: Execute | None = None,
     dress: Dress | None = None,
 ) -> dg.Definitions:
-    """Assets, checks, jobs, schedule and IO manager of one pipeline.
+    """Assets, checks, jobs, schedule, sensors and IO manager of one pipeline.
 
     Parameters
     ----------
@@ -38,6 +41,7 @@ def definitions_of(
             assets=[*[build_asset(spec, name, execute, dress) for name in STAGES], production],
             jobs=jobs,
             schedules=schedules_of(spec, jobs),
+            sensors=[*sensors_of(spec, jobs), *alert_sensors(spec)],
             resources={frames_key(spec): FramesIOManager(spec)},
             executor=dg.in_process_executor,
         )

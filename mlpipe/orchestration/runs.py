@@ -9,9 +9,9 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe.errors import MlpipeError, NotFoundError
-from mlpipe.orchestration.assets import STAGES
 from mlpipe.orchestration.causes import cause, first_line
 from mlpipe.orchestration.events import DagsterHeads
+from mlpipe.orchestration.faces import STAGES
 from mlpipe.orchestration.jobs import MONITOR, job_name
 from mlpipe.orchestration.production import mirror_or_tell
 from mlpipe.orchestration.runtime import (
@@ -36,7 +36,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Request:
-    """What to run: the job, its first and last partition, which of its assets (empty: all), and why."""
+    """What to run: the job, its first and last partition, which of its assets (empty: all), why, and further tags."""
 
     job: str
     first: str
@@ -45,6 +45,7 @@ class Request:
     trigger: str = "manual"
     reason: str = ""
     as_of: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 def instance() -> dg.DagsterInstance:
@@ -65,6 +66,8 @@ def instance() -> dg.DagsterInstance:
         raise MlpipeError(
             f"there is no folder {home}, which DAGSTER_HOME names", fix=f'Make it: mkdir -p "{home}"'
         )
+    # What a run plans is written at once, not event by event.
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     try:
         return dg.DagsterInstance.get()
     except (dg.DagsterError, OSError, SQLAlchemyError) as error:
@@ -85,7 +88,7 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
     KeyboardInterrupt
         On Ctrl-C, once what was finished is recorded.
     """
-    tags = {TRIGGER_TAG: request.trigger, ACTOR_TAG: who()}
+    tags = {TRIGGER_TAG: request.trigger, ACTOR_TAG: who(), **dict(request.tags)}
     if request.reason:
         tags[REASON_TAG] = request.reason
     if request.as_of:

@@ -27,6 +27,17 @@ AS_OF_TAG, TRIGGER_TAG, REASON_TAG, ACTOR_TAG = (
     "mlpipe/reason",
     "mlpipe/actor",
 )
+LEDGER_TAG, ATTEMPT_TAG, INJECT_TAG, FACTS_TAG = (
+    "mlpipe/ledger",
+    "mlpipe/attempt",
+    "mlpipe/inject",
+    "mlpipe/facts",
+)
+"""Another chain of decisions than the deployment's; the retraining that the policy asked for; a fault put in on purpose; the home of
+another instance, whose facts are read where this one has none."""
+HOLDER_TAG = "mlpipe/holder"
+"""Who claims an attempt, where that is not the run itself: a replay that is resumed is the same holder."""
+JOB_TAG, PIPELINE_TAG = "mlpipe/job", "mlpipe/pipeline"
 BACKFILL_TAG = "dagster/backfill"
 AUTOMATIC = {
     "dagster/schedule_name": "schedule",
@@ -64,9 +75,15 @@ def open_store(url: str) -> Store:
     return Store.open(url)
 
 
-def ledger_of(spec: PipelineSpec, store: Store, segment: str | None = None) -> Ledger:
-    """The pipeline's chain of decisions in its deployment."""
-    return Ledger(store.backend, spec.name, segment=segment, deployment=spec.deployment)
+def ledger_of(spec: PipelineSpec, store: Store, name: str | None = None) -> Ledger:
+    """The pipeline's chain of decisions: its deployment's, or another one by name (a replay's)."""
+    return Ledger(store.backend, spec.name, deployment=name or spec.deployment)
+
+
+@lru_cache(maxsize=2)
+def instance_at(home: str) -> dg.DagsterInstance:
+    """The instance of a folder, opened once a process."""
+    return dg.DagsterInstance.from_config(home)
 
 
 @lru_cache(maxsize=32)
@@ -112,6 +129,8 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
         actor=tags.get(ACTOR_TAG) or tags.get("user") or who(),
         experiment=tags.get(EXPERIMENT_TAG, ""),
         backfill=backfill,
+        attempt=tags.get(ATTEMPT_TAG, ""),
+        inject=tags.get(INJECT_TAG, ""),
     )
 
 
@@ -152,18 +171,20 @@ def context_of(
     upstream: Mapping[str, Callable[[str], Any]] | None = None,
 ) -> Context:
     """What a stage may touch, in a step of a Dagster run."""
-    run_id, url = context.run.run_id, store_url(spec)
+    run_id, url, tags = context.run.run_id, store_url(spec), context.run.tags
     record = context.instance.get_run_record_by_id(run_id)
     started = now().timestamp() if record is None or record.start_time is None else record.start_time
+    run = run_of(tags, run_id, datetime.fromtimestamp(started, UTC))
     if run_id not in _HEADS:
         _HEADS.clear()
-        _HEADS[run_id] = DagsterHeads(context.instance, run_id, started)
+        behind = DagsterHeads(instance_at(tags[FACTS_TAG]), "", started) if FACTS_TAG in tags else None
+        _HEADS[run_id] = DagsterHeads(context.instance, run_id, started, run.as_of, behind)
     store = open_store(url)
     return Context(
         store=store,
-        ledger=ledger_of(spec, store),
+        ledger=ledger_of(spec, store, tags.get(LEDGER_TAG)),
         heads=_HEADS[run_id],
-        run=run_of(context.run.tags, run_id, datetime.fromtimestamp(started, UTC)),
+        run=run,
         now=now,
         archive=archived(url, spec.base_dir),
         commit=commit(str(spec.base_dir)),

@@ -156,7 +156,10 @@ _dressed(LabelDoor, Label, "Label", ("column",), list(Label.model_fields))
 
 
 class GateDoor:
-    """Gates by name: ``gate.at_least("f1", 0.6)``, ``gate.beats_champion("f1", margin=0.01)``."""
+    """Gates by name: ``gate.at_least("f1", 0.6)``, ``gate.beats_champion("f1", margin="0.5%")``.
+
+    A margin is a number in units of the metric, or a percentage: that share of the rival's value on the same rows.
+    """
 
     def __getattr__(self, kind: str) -> Callable[..., Draft]:
         if kind.startswith("_"):

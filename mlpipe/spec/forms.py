@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mlpipe.spec.alerts import CHANNEL
 from mlpipe.spec.drafts import Draft
 from mlpipe.spec.nodes import KeyPath
 
@@ -59,6 +60,8 @@ def normalise(settings: Mapping[str, Any], report: Report) -> tuple[dict[str, An
     _moved(out, "outcomes", "label", renames, report)
     if isinstance(out.get("gates"), list):
         out["gates"] = [_gate(gate, i, renames) for i, gate in enumerate(out["gates"])]
+    if "alerts" in out:
+        out["alerts"] = _channels(out["alerts"], renames)
     return out, renames
 
 
@@ -91,6 +94,31 @@ def _gate(gate: Any, position: int, renames: Renames) -> Any:
     for part in ("kind", "params"):
         renames["gates", position, part] = ("gates", position, kind)
     return {"kind": kind, "params": {} if params is None else params}
+
+
+def _channels(value: Any, renames: Renames) -> Any:
+    """A lone channel is a list of one; ``log`` and ``{webhook: {…}}`` are channels of that type.
+
+    What has another shape stays as it is. It may be an address with a secret, which no message about an unknown type may show.
+    """
+    if not isinstance(value, list):
+        value = [] if value is None else [value]
+        renames["alerts", 0] = ("alerts",)
+    return [_channel(channel, i, renames) for i, channel in enumerate(value)]
+
+
+def _channel(channel: Any, position: int, renames: Renames) -> Any:
+    if isinstance(channel, str) and CHANNEL.fullmatch(channel):
+        renames["alerts", position, "type"] = written(("alerts", position), renames)
+        return {"type": channel}
+    if not isinstance(channel, dict) or "type" in channel or len(channel) != 1:
+        return channel
+    ((kind, settings),) = channel.items()
+    if not isinstance(kind, str) or not CHANNEL.fullmatch(kind) or not isinstance(settings, dict | None):
+        return channel
+    here = (*written(("alerts", position), renames), kind)
+    renames["alerts", position] = renames["alerts", position, "type"] = here
+    return {**(settings or {}), "type": kind}
 
 
 def written(path: KeyPath, renames: Renames) -> KeyPath:

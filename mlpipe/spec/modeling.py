@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mlpipe.core.gates import GATES
+from mlpipe.core.gates import GATES, margin_error
 from mlpipe.core.metrics import METRICS
 from mlpipe.core.threshold import RULES, validate_rule
 from mlpipe.spec.nodes import (
@@ -155,24 +155,52 @@ def _gate_error(name: str, value: object) -> str:
     if name == "baseline":
         known = list(BASELINES)
         return "" if value in known else f"unknown baseline {value!r}. {choices(str(value), known)}"
+    if name == "margin":
+        return margin_error(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
         return f"{name} must be a number, got {shown(value)}"
     return f"level must lie in (0, 1), got {value!r}" if name == "level" and not 0 < value < 1 else ""
 
 
-class Retrain(Node):
-    """When to learn again: a cadence, and triggers."""
+def _drift_limit(value: object) -> object:
+    """A positive number, 'calibrated', or nothing."""
+    if value is None or value == "calibrated":
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1e300:
+        raise ValueError(f"drift must be 'calibrated', a number above 0, or null; got {shown(value)}")
+    return float(value)
 
-    every: Literal["never", "day", "week", "month"] = "month"
-    drift: Float | None = Field(default=None, gt=0, description="PSI of any watched column")
-    drift_share: Float | None = Field(default=None, gt=0, le=1, description="share of drifted columns")
-    score_drift: Float | None = Field(default=None, gt=0, description="PSI of the score")
-    performance: Float | None = Field(
-        default=None, gt=0, description="fall of the primary metric below its evaluation"
+
+class Retrain(Node):
+    """When to learn again: a cadence, and triggers. See `mlpipe.core.policy`, which acts on it."""
+
+    every: Literal["never", "day", "week", "month"] = Field(
+        default="month", description="cadence by calendar; the first night of each"
     )
-    on_new_data: bool = False
-    cool_down: Duration = Field(default="14d", validate_default=True)
-    min_new_data: Duration = Field(default="7d", validate_default=True)
+    drift: Annotated[Literal["calibrated"] | Float | None, BeforeValidator(_drift_limit)] = Field(
+        default="calibrated",
+        description="limit on the PSI of any watched column: a number, or each column's own from the training period",
+    )
+    drift_share: Float | None = Field(
+        default=None, gt=0, le=1, description="limit on the share of drifted columns"
+    )
+    score_drift: Float | None = Field(default=None, gt=0, description="limit on the PSI of the score")
+    performance: Float | None = Field(
+        default=None, gt=0, description="limit on how far the realised primary metric is worse than evaluated"
+    )
+    on_new_data: bool = Field(
+        default=False,
+        description="learn when enough new data came, and when data learned from was corrected",
+    )
+    cool_down: Duration = Field(
+        default="14d", validate_default=True, description="least time between two trainings by a trigger"
+    )
+    min_new_data: Duration = Field(
+        default="7d", validate_default=True, description="least new data since the last training"
+    )
+    close: Float = Field(
+        default=0.5, gt=0, le=1, description="a trigger that fired is over below this share of its limit"
+    )
 
 
 class Monitor(Node):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from mlpipe.core.metrics import METRICS
+from mlpipe.spec.alerts import Channels, LogChannel
 from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
 from mlpipe.spec.modeling import (
     Features,
@@ -120,12 +121,15 @@ class PipelineSpec(Node):
     )
     gates: tuple[Gate, ...] = ()
     min_tenure: Duration = Field(
-        default="0s",
+        default="7d",
         validate_default=True,
         description="least time a champion stays before it is replaced automatically",
     )
-    retrain: Retrain | None = None
+    retrain: Retrain | None = Field(
+        default=Retrain(), description="default: each month, and when watched columns drift; null: never"
+    )
     monitor: Monitor = Monitor()
+    alerts: Channels = Field(default=(LogChannel(),), description="who hears of what; default: the log alone")
     bootstrap: Int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
     blocks: str | None = Field(
         default=None, description="column whose values are resampled together; default: the day"

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from mlpipe.errors import SpecError
+from mlpipe.errors import Finding, NotFoundError, SpecError
 from mlpipe.spec.build import build
 from mlpipe.spec.forms import Report
 from mlpipe.spec.importing import function_of, is_reference
-from mlpipe.spec.nodes import KeyPath
+from mlpipe.spec.modeling import Retrain
+from mlpipe.spec.nodes import KeyPath, choices
 from mlpipe.spec.pipeline import PipelineSpec
 
 MAX_NODES, MAX_DEPTH = 100_000, 50
@@ -161,6 +163,45 @@ def build_mapping(
     return build(
         named, where=locate(()), deployment=deployment, base_dir=base_dir, locate=locate, resolve=resolve
     )
+
+
+def policy_file(path: Path) -> Retrain:
+    """A retraining policy in a YAML file of its own: the keys of ``retrain``.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    SpecError
+        With every mistake, its line and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NotFoundError(
+            f"the policy cannot be read: {error.strerror}", where=str(path), fix="Name a YAML file."
+        ) from None
+    documents = read(text, str(path))
+    if len(documents) != 1 or not isinstance(documents[0][0], dict):
+        raise SpecError(
+            "a policy is one mapping of the keys of 'retrain'", where=str(path), fix="Write 'every: week'."
+        )
+    settings, lines = documents[0]
+    settings = settings["retrain"] if settings.keys() == {"retrain"} else settings
+    try:
+        return Retrain.model_validate(settings)
+    except ValidationError as error:
+        findings = []
+        for detail in error.errors(include_url=False):
+            key = tuple(detail["loc"])[:1]
+            line = lines.get(key) or lines.get(("retrain", *key)) or 1
+            unknown = detail["type"] == "extra_forbidden"
+            known = choices(str(key[0]), sorted(Retrain.model_fields)) if key else ""
+            what = (
+                f"unknown key {key[0]!r}. {known}" if unknown else detail["msg"].removeprefix("Value error, ")
+            )
+            findings.append(Finding(what, where=f"{path}:{line}, key {key[0] if key else 'retrain'}"))
+        raise SpecError("the policy is wrong", where=str(path), findings=tuple(findings)) from None
 
 
 def _named(settings: dict[str, Any]) -> dict[str, Any]:

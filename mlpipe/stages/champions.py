@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from mlpipe.ledger.fold import State, Version
 from mlpipe.records.codec import from_bytes
@@ -9,6 +10,7 @@ from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stores.bundles import Bundle
+from mlpipe.stores.store import Store
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ def opened(spec: PipelineSpec, version: Version | None, ctx: Context) -> Champio
     """A version with its bundle and the record of its training; None for no version."""
     if version is None:
         return None
-    bundle = ctx.store.get_bundle(version.bundle, trusted=spec.model.trusted)
+    bundle = _bundle(ctx.store, version.bundle, tuple(spec.model.trusted))
     record = from_bytes(ctx.store.get_record(spec.name, str(version.details["model_record"])))
     return Champion(version, bundle, record)
+
+
+@lru_cache(maxsize=4)
+def _bundle(store: Store, bundle: str, trusted: tuple[str, ...]) -> Bundle:
+    """A champion's bundle, loaded and proven once a process: each step of a night asks for the same."""
+    return store.get_bundle(bundle, trusted=trusted)
 
 
 def training_keys(champion: Champion) -> tuple[str, ...]:

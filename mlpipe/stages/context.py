@@ -33,10 +33,11 @@ class MemoryHeads:
         self._heads = {(h.asset, h.partition): h for h in heads}
 
     @classmethod
-    def of_store(cls, store: Store, pipeline: str) -> "MemoryHeads":
-        """Newest records of a pipeline in a store, experiments left out."""
+    def of_store(cls, store: Store, pipeline: str, deployment: str = "dev") -> "MemoryHeads":
+        """What a deployment's records say with the latest clock, experiments left out."""
         records = [from_bytes(data) for _, data in store.records(pipeline)]
-        return cls([head_of(r) for r in sorted(records, key=lambda r: r.recorded_at) if not r.experiment])
+        mine = [r for r in records if r.deployment == deployment and not r.experiment]
+        return cls([head_of(r) for r in sorted(mine, key=lambda r: (r.as_of, r.recorded_at))])
 
     def find(self, asset: str, keys: Sequence[str]) -> Mapping[str, Head]:
         """Heads of the keys that have one."""
@@ -49,7 +50,7 @@ class MemoryHeads:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run fixes for all its stages."""
+    """What one run fixes for all its stages. `attempt`: the retraining that the policy asked for; `inject`: a fault put in on purpose."""
 
     id: str
     as_of: datetime
@@ -57,6 +58,8 @@ class Run:
     actor: str = ""
     experiment: str = ""
     backfill: bool = False
+    attempt: str = ""
+    inject: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

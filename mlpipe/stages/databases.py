@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from mlpipe.errors import DataError, SourceError, TransientError, did_you_mean
+from mlpipe.errors import DataError, SourceError, did_you_mean
 from mlpipe.spec.calendar import Window
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import SqlSource
+from mlpipe.stages.passing import passing
 
 MARGIN = timedelta(days=1)
 """A table is asked for this much more on both sides, and cut exactly afterwards: local times that happen twice or never, and text in
@@ -40,23 +41,20 @@ def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: s
                 connection.execute(sa.select(sa.func.set_config("TimeZone", zone, False)))
             statement = _statement(source, spec, window, connection, where)
             return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
-    except (pd.errors.DatabaseError, sa.exc.SQLAlchemyError, ValueError, TypeError) as error:
+    except (pd.errors.DatabaseError, sa.exc.SQLAlchemyError, OSError, ValueError, TypeError) as error:
         # pandas wraps what the query raises, but not what the connection raises.
         wrapped = isinstance(error, pd.errors.DatabaseError)
-        raise _said((wrapped and error.__cause__) or error, engine, where) from None
+        raise _said((wrapped and error.__cause__) or error, where) from None
 
 
-def _said(error: BaseException, engine: Any, where: str) -> SourceError:
+def _said(error: BaseException, where: str) -> SourceError:
     """What the database said, as something that may pass or as something to mend."""
-    import sqlalchemy as sa
-
     text = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
-    # SQLite calls everything operational: a name that does not exist, and a lock that will pass.
-    lite = engine.dialect.name == "sqlite"
-    passing = not lite or any(w in text.lower() for w in ("locked", "busy", "unable to open"))
-    if isinstance(error, sa.exc.OperationalError) and passing:
-        what = f"the database did not answer: {text}"
-        return TransientError(what, where=where, fix="Is it running, and is 'url' right?")
+    passes = passing(error)
+    if passes is not None:
+        made = passes.raised(f"the database did not answer: {text}", where)
+        made.fix = f"Is it running, and is 'url' right? {made.fix}"
+        return made
     return SourceError(f"the query failed: {text}", where=where, fix="Mend 'table', 'query' or 'event_time'.")
 
 

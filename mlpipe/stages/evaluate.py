@@ -1,7 +1,7 @@
 """Evaluate: metrics with intervals on the rows kept for judging, beside baselines and the champion, and what each gate says."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.bootstrap import Interval, Paired, interval, paired
-from mlpipe.core.gates import Evidence, GateDecision, decide, passed
+from mlpipe.core.gates import MARGIN, Evidence, GateDecision, decide, level_of_gate, passed
 from mlpipe.core.metrics import DEFAULTS, METRICS, Scored, evaluate
 from mlpipe.errors import DataError, did_you_mean
+from mlpipe.ledger.rule import next_try
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.modeling import Gate
@@ -21,14 +22,12 @@ from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect
 from mlpipe.stages.frames import ROW, TIME
 from mlpipe.stages.runner import Plan, Result, Stage, stored
-from mlpipe.stages.splits import parts
+from mlpipe.stages.splits import judging, parts
 from mlpipe.stages.train import rule_scores
 from mlpipe.stores.bundles import Bundle
 
 MOST_BLOCKS = 500
 FEW_DAYS = 5
-LEVEL = 0.95
-"""Level of intervals and comparisons where a gate names none."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,23 @@ class Judged:
 
 
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
-    """A plan a partition: its model, on the test part of its own window; the champion as of the run's clock."""
+    """A plan a partition: its model, on the test part of its own window; the champion as of the run's clock, and which try this is."""
     heads = ctx.need(f"{spec.name}/model", keys, spec.name)
-    champion = opened(spec, state_of(ctx).champion, ctx)
+    state = state_of(ctx)
+    champion = opened(spec, state.champion, ctx)
     functions = tuple(f for f in (spec.baseline,) if f is not None)
     for key in keys:
         head = heads[key]
         if "bundle" not in head.outputs:
-            yield Plan(key, partial(_nothing, head), reusable=False)
+            why = str((head.data or {}).get("refused", "no model was trained"))
+            yield Plan(key, partial(_nothing, "no_model", why), reusable=False)
             continue
         window = spec.partitions.before(key, spec.training_window)
-        data = collect(spec, window, ctx)
+        data = collect(spec, judging(spec, window), ctx)
         inputs = [head.read("bundle"), *data.inputs]
+        number = None
         if champion is not None:
+            number = next_try(state, champion.number, head.outputs["bundle"].id, as_of=ctx.run.as_of)
             inputs.append(
                 Input(
                     asset=f"{spec.name}/production",
@@ -72,10 +75,13 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "split": spec.split.model_dump(mode="json"),
             "window": spec.training_window,
             "lead": spec.lead,
+            # Of the same labels a later clock knows more, and never fewer.
+            "labelled": len(data.rows),
             "champion_data_end": champion.data_end if champion else None,
             "champion_version": champion.number if champion else None,
+            "try": number,
         }
-        work = partial(_work, spec, key, head, window, data, champion, ctx)
+        work = partial(_work, spec, key, head, window, data, champion, number, ctx)
         yield Plan(
             key,
             work,
@@ -86,14 +92,25 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         )
 
 
-def _nothing(head: Head) -> Result:
-    why = str((head.data or {}).get("refused", "no model was trained"))
+def _nothing(verdict: str, why: str) -> Result:
     return Result(
-        verdict="no_model",
+        verdict=verdict,
         findings=(Found(what=why),),
-        data={HEAD_DATA: {}},
+        data={HEAD_DATA: {"refused": why}},
         headline=f"**Nothing to evaluate**: {why}.",
     )
+
+
+def _judging(
+    spec: PipelineSpec, window: Sequence[str], data: Dataset, encoding: Encoding
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows kept for judging whose label the model knows, and their truth as numbers."""
+    if not len(data.rows):
+        return data.rows, np.empty(0)
+    test = data.rows[parts(spec, window, data.rows).masks["test"]]
+    y = encoding.encode(test[data.label])
+    known = np.isfinite(y)
+    return test[known].reset_index(drop=True), y[known]
 
 
 @dataclass(frozen=True)
@@ -113,14 +130,18 @@ def _work(
     window: Sequence[str],
     data: Dataset,
     champion: Champion | None,
+    number: int | None,
     ctx: Context,
 ) -> Result:
     bundle = ctx.store.get_bundle(head.outputs["bundle"].id, trusted=spec.model.trusted)
-    test = data.rows[parts(spec, window, data.rows).masks["test"]].reset_index(drop=True)
-    y = Encoding(bundle.task, bundle.classes).encode(test[data.label])
-    known = np.isfinite(y)
-    test, y = test[known].reset_index(drop=True), y[known]
-    names = names_of(spec, bundle.task)
+    test, y = _judging(spec, window, data, Encoding(bundle.task, bundle.classes))
+    if not len(test):
+        clock = ctx.run.as_of.isoformat(sep=" ", timespec="minutes")
+        return _nothing(
+            "no_labels", f"no row kept for judging has a known label of the model's classes (as of {clock})"
+        )
+    gates = gates_of(spec, bundle.task, champion is None)
+    names = tuple(dict.fromkeys((*names_of(spec, bundle.task), *(str(g.params["metric"]) for g in gates))))
     blocks = _blocks(spec, key, test)
     ctx.log(
         f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks"
@@ -128,32 +149,59 @@ def _work(
     challenger = _judge(spec, "challenger", scored_by(bundle, test, y), names, blocks)
     baselines = _baselines(spec, key, bundle, test, y, names, blocks)
     rival = _rival(spec, bundle, champion, test, y, names, blocks)
+    compared = number if rival.judged else None
+    evidence = Evidence(
+        metrics=challenger.values,
+        intervals={n: (i.low, i.high) for n, i in challenger.intervals.items()},
+        champion_version=str(champion.number) if champion else None,
+        try_number=compared,
+        incomparable=rival.incomparable,
+        ids=(head.record, head.outputs["bundle"].id),
+    )
     decisions = []
-    for gate in gates_of(spec, bundle.task, champion is None):
-        level = float(gate.params.get("level", LEVEL))
-        against = {
-            b.name: _compare(spec, challenger.scored, b.scored, names, blocks, level) for b in baselines
-        }
-        evidence = Evidence(
-            metrics=challenger.values,
-            intervals={n: (i.low, i.high) for n, i in challenger.intervals.items()},
-            baselines=against,
-            champion=_versus(spec, rival, names, level),
-            champion_version=str(champion.number) if champion else None,
-            incomparable=rival.incomparable,
-            ids=(head.record, head.outputs["bundle"].id),
-        )
-        decisions.append(decide(gate.kind, gate.params, evidence))
-    table = test[[DAY, ROW]].assign(**{TIME: test[TIME], "y": y, **_score_columns(challenger.scored)})
+    for gate in gates:
+        pairs = _pairs(spec, gate, challenger, baselines, rival, blocks, compared)
+        decisions.append(decide(gate.kind, gate.params, replace(evidence, **pairs)))
+    table = test[[DAY, ROW, TIME]].assign(y=y, **_score_columns(challenger.scored))
     judged = [challenger, *baselines, *([rival.judged] if rival.judged else [])]
-    return _result(spec, judged, decisions, table, head, champion, rival.incomparable, ctx)
+    return _result(spec, judged, decisions, table, head, champion, rival.incomparable, compared, ctx)
+
+
+def _pairs(
+    spec: PipelineSpec,
+    gate: Gate,
+    challenger: Judged,
+    baselines: Sequence[Judged],
+    rival: Rival,
+    blocks: np.ndarray,
+    number: int | None,
+) -> dict[str, Any]:
+    """The comparison that a gate asks for, as a part of its evidence: of its metric alone, at the level that is left for this try."""
+    if gate.kind not in ("beats_baseline", "beats_champion"):
+        return {}
+    metric, level = str(gate.params["metric"]), level_of_gate(gate.kind, gate.params, number)
+
+    def pair(ours: Scored, theirs: Scored, rows: np.ndarray) -> dict[str, Paired]:
+        """One metric of two models on the same rows."""
+        made = paired(ours, theirs, metric, rows, resamples=spec.bootstrap, level=level, seed=spec.seed)
+        return {metric: made}
+
+    if gate.kind == "beats_baseline":
+        asked = gate.params.get("baseline", "constant")
+        return {
+            "baselines": {
+                b.name: pair(challenger.scored, b.scored, blocks) for b in baselines if b.name == asked
+            }
+        }
+    if rival.judged is None or rival.ours is None or rival.blocks is None:
+        return {}
+    return {"champion": pair(rival.ours, rival.judged.scored, rival.blocks)}
 
 
 def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
     """What is resampled together: the declared column, else the day (of few days the hour).
 
     Without partitions rows are, in at most 500 groups.
-
 
     Raises
     ------
@@ -186,12 +234,18 @@ def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
 
 
 def gates_of(spec: PipelineSpec, task: str, first: bool) -> list[Gate]:
-    """The declared gates; the first model of all must besides beat the constant baseline."""
-    gates = list(spec.gates)
+    """The declared gates, and one that always stands beside them.
+
+    The first model of all must beat the constant baseline. Every later one must beat the champion: by what a declared gate asks for,
+    else in the primary metric by `MARGIN`.
+    """
+    gates, primary = list(spec.gates), names_of(spec, task)[0]
+    if not first and not any(g.kind == "beats_champion" for g in gates):
+        gates.append(Gate(kind="beats_champion", params={"metric": primary, "margin": MARGIN}))
     if first and not any(
         g.kind == "beats_baseline" and g.params.get("baseline", "constant") == "constant" for g in gates
     ):
-        gates.append(Gate(kind="beats_baseline", params={"metric": names_of(spec, task)[0]}))
+        gates.append(Gate(kind="beats_baseline", params={"metric": primary}))
     return gates
 
 
@@ -204,18 +258,6 @@ def _judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], 
     values = evaluate(scored, list(names))
     intervals = {n: interval(scored, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
     return Judged(name, scored, values, intervals)
-
-
-def _compare(
-    spec: PipelineSpec, a: Scored, b: Scored, names: Sequence[str], blocks: np.ndarray, level: float
-) -> dict[str, Paired]:
-    return {n: paired(a, b, n, blocks, resamples=spec.bootstrap, level=level, seed=spec.seed) for n in names}
-
-
-def _versus(spec: PipelineSpec, rival: Rival, names: Sequence[str], level: float) -> dict[str, Paired] | None:
-    if rival.judged is None or rival.ours is None or rival.blocks is None:
-        return None
-    return _compare(spec, rival.ours, rival.judged.scored, names, rival.blocks, level)
 
 
 def _baselines(
@@ -306,6 +348,7 @@ def _result(
     head: Head,
     champion: Champion | None,
     incomparable: str,
+    number: int | None,
     ctx: Context,
 ) -> Result:
     metrics = [v for j in judged for v in _values(j, "test" if j.name == "challenger" else j.name)]
@@ -327,6 +370,7 @@ def _result(
         "model_record": head.record,
         "gates": [d.to_dict() for d in decisions],
         "champion": champion.number if champion else None,
+        "try": number,
         "incomparable": incomparable,
         "lift": {n: METRICS[primary].sign * (judged[0].values[primary] - v) for n, v in base.items()},
         HEAD_DATA: small,
@@ -343,4 +387,4 @@ def _result(
     )
 
 
-STAGE = Stage("evaluate", "evaluation", "1", plans)
+STAGE = Stage("evaluate", "evaluation", "3", plans)

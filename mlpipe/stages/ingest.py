@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.errors import DataError, MlpipeError
+from mlpipe.errors import DataError, MlpipeError, TransientError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, Output
 from mlpipe.spec.pipeline import PipelineSpec
@@ -22,7 +22,7 @@ Schema = dict[str, dict[str, str]]
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
     """One load a source for all keys, then a plan a key.
 
-    A key that cannot be read is passed over; when all others are done, its error is raised.
+    A key that cannot be read is passed over; when all others are done, its error is raised: one that may pass before one that will not.
     """
     loads: dict[str, dict[str, Piece | MlpipeError]] = {}
     for name in spec.sources:
@@ -46,8 +46,10 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         )
     if failed:
         more = f"; {len(failed) - 1} further partitions failed likewise" if len(failed) > 1 else ""
-        first = failed[0]
-        raise type(first)(first.what + more, where=first.where, fix=first.fix, findings=first.findings)
+        # What may pass is raised before what will not: then the step is tried again, and ends with the others done.
+        first = next((e for e in failed if isinstance(e, TransientError)), failed[0])
+        first.what += more
+        raise first
 
 
 def _frozen(

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlpipe.core.drift import ColumnDrift, alarms, compare
+from mlpipe.core.drift import MAJOR, ColumnDrift, alarms, compare
 from mlpipe.core.grid import Grid
 from mlpipe.core.metrics import METRICS
 from mlpipe.core.profile import merge, profile
 from mlpipe.core.profile_codec import from_bytes
+from mlpipe.ledger.fold import State
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
@@ -23,9 +24,12 @@ from mlpipe.stages.frames import stacked
 from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles, Reference
+from mlpipe.stages.refresh import ripe_id
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
 SCORE = "score"
+MOST_COLUMNS = 30
+"""So many PSIs are kept where a policy reads them, the greatest first; the table has all."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     outcomes = Outcomes(spec, ctx)
     found = grid_of(spec, ctx, force=True) if champion is not None else None
     profiles = Profiles(spec, ctx, *found) if found is not None else None
+    versions = {c.number: c for c in (champion, anchor) if c is not None}
     for key in keys:
-        watch = _watch(spec, key, champion, anchor, profiles, outcomes, ctx)
+        watch = _watch(spec, key, versions, state, profiles, outcomes, ctx)
         if watch is None:
             verdict = "no_champion" if champion is None else "no_data"
             yield Plan(key, partial(_nothing, verdict), reusable=False)
@@ -84,6 +89,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "metrics": spec.metrics,
             "grid": watch.profiles.grid_id,
             "window": watch.keys,
+            "limit": fixed_limit(spec),
             "as_of": ctx.run.as_of if unripe else None,
         }
         yield Plan(key, partial(_work, spec, key, watch, ctx), inputs=watch.inputs(), params=params)
@@ -104,13 +110,14 @@ def _nothing(verdict: str) -> Result:
 def _watch(
     spec: PipelineSpec,
     key: str,
-    champion: Champion | None,
-    anchor: Champion | None,
+    versions: dict[int, Champion],
+    state: State,
     profiles: Profiles | None,
     outcomes: Outcomes,
     ctx: Context,
 ) -> Watch | None:
-    if champion is None or anchor is None or profiles is None:
+    """What to compare; None without a champion or without features. `versions` are those that are open, and grows."""
+    if state.champion is None or state.anchor is None or profiles is None:
         return None
     keys = (
         (*spec.partitions.before(key, spec.monitor.window - 1), key)
@@ -119,13 +126,32 @@ def _watch(
     )
     heads = {n: ctx.heads.find(f"{spec.name}/{n}", keys) for n in ("features", "predictions", "labels")}
     good = {n: {k: h for k, h in hs.items() if n in h.outputs} for n, hs in heads.items()}
-    return (
-        Watch(
-            keys, good["features"], good["predictions"], good["labels"], champion, anchor, profiles, outcomes
-        )
-        if good["features"]
-        else None
+    if not good["features"]:
+        return None
+    # Labels ripen after the champion may have changed: a partition is judged with the version that predicted it.
+    predicted = good["predictions"].get(key)
+    number = (predicted.data or {}).get("version") if predicted is not None else None
+    version = state.versions.get(number, state.champion) if number is not None else state.champion
+    if version.number not in versions:
+        opened_version = opened(spec, version, ctx)
+        assert opened_version is not None
+        versions[version.number] = opened_version
+    return Watch(
+        keys,
+        good["features"],
+        good["predictions"],
+        good["labels"],
+        versions[version.number],
+        versions[state.anchor.number],
+        profiles,
+        outcomes,
     )
+
+
+def fixed_limit(spec: PipelineSpec) -> float | None:
+    """The PSI that the retraining policy names for every column; None where each column has its own, calibrated."""
+    drift = spec.retrain.drift if spec.retrain is not None else None
+    return drift if isinstance(drift, float) else None
 
 
 def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
@@ -136,11 +162,13 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
     watched = _watched(spec, names, reference)
     columns = [n for n in names if n in grid.columns]
     drifts = compare(grid, reference.profile, current, columns)
-    raised = alarms({n: drifts[n] for n in watched if n in drifts}, reference.thresholds)
+    limit = fixed_limit(spec)
+    limits = dict(reference.thresholds) if limit is None else dict.fromkeys(names, limit)
+    raised = alarms({n: drifts[n] for n in watched if n in drifts}, limits)
     fixed = compare(grid, watch.profiles.reference(watch.anchor).profile, current, columns)
     score, score_fixed = _score_drift(watch, watch.champion, ctx), _score_drift(watch, watch.anchor, ctx)
     realised, rolling, days = watch.outcomes.metrics(key, watch.champion, watch.predictions, watch.labels)
-    table = _table(drifts, fixed, reference, watched, raised)
+    table = _table(drifts, fixed, limits, watched, raised)
     metrics = _metrics(spec, watch, drifts, fixed, watched, raised, score, score_fixed, realised, rolling)
     verdict = "drift" if raised else "stable"
     data = {
@@ -149,18 +177,18 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
         "window": [watch.keys[0], watch.keys[-1]],
         "partitions": len(watch.features),
         "alarms": list(raised),
-        "thresholds": {n: reference.thresholds.get(n) for n in watched},
+        "thresholds": {n: limits.get(n) for n in watched},
         "not_watched": {n: reference.excluded.get(n, "not in 'watch'") for n in names if n not in watched},
         "labelled_days": days,
-        HEAD_DATA: _head(spec, watch, drifts, watched, raised, score, realised, rolling),
+        HEAD_DATA: _head(spec, watch, drifts, watched, raised, score, realised, rolling, reference),
     }
     return Result(
         outputs=(stored(ctx.store, "drift", table),),
         metrics=tuple(metrics),
         verdict=verdict,
-        findings=tuple(_finding(drifts[n], reference.thresholds.get(n, float("nan"))) for n in raised),
+        findings=tuple(_finding(drifts[n], limits.get(n, MAJOR)) for n in raised),
         data=data,
-        headline=_headline(spec, watch, drifts, watched, raised, score, realised, rolling, reference),
+        headline=_headline(spec, watch, drifts, watched, raised, score, realised, rolling, limits),
     )
 
 
@@ -173,15 +201,21 @@ def _head(
     score: float,
     realised: dict[str, float],
     rolling: dict[str, float],
+    reference: Reference,
 ) -> dict[str, Any]:
     """What a policy or a table needs of the day, without opening the record."""
     primary = names_of(spec, watch.champion.bundle.task)[0]
     worst = _worst_of(drifts, watched)
+    known = [n for n in watched if n in drifts and np.isfinite(drifts[n].psi)]
+    shown = sorted(known, key=lambda n: -drifts[n].psi)[:MOST_COLUMNS]
     return {
         "version": watch.champion.number,
+        "truth": ripe_id(watch.labels.get(watch.keys[-1])),
         "alarms": list(raised)[:50],
         "worst": worst.column if worst else None,
         "worst_psi": worst.psi if worst else None,
+        "watched": len(watched),
+        "psi": {n: [drifts[n].psi, reference.thresholds.get(n, MAJOR)] for n in shown},
         "score_psi": score if np.isfinite(score) else None,
         "primary": primary,
         "realised": realised.get(primary),
@@ -264,7 +298,7 @@ def _metrics(
 def _table(
     drifts: dict[str, ColumnDrift],
     fixed: dict[str, ColumnDrift],
-    reference: Reference,
+    limits: dict[str, float],
     watched: list[str],
     raised: Sequence[str],
 ) -> pd.DataFrame:
@@ -272,7 +306,7 @@ def _table(
         {
             "feature": n,
             "psi": d.psi,
-            "threshold": reference.thresholds.get(n, float("nan")),
+            "threshold": limits.get(n, float("nan")),
             "watched": n in watched,
             "alarm": n in raised,
             "band": d.band,
@@ -296,7 +330,7 @@ def _headline(
     score: float,
     realised: dict[str, float],
     rolling: dict[str, float],
-    reference: Reference,
+    limits: dict[str, float],
 ) -> str:
     primary = names_of(spec, watch.champion.bundle.task)[0]
     worst = _worst_of(drifts, watched)
@@ -305,7 +339,7 @@ def _headline(
     ]
     if worst is not None:
         parts.append(
-            f"worst {worst.column} PSI {worst.psi:.3f} (threshold {reference.thresholds.get(worst.column, float('nan')):.3f})"
+            f"worst {worst.column} PSI {worst.psi:.3f} (threshold {limits.get(worst.column, float('nan')):.3f})"
         )
     if np.isfinite(score):
         parts.append(f"score PSI {score:.3f}")
@@ -318,4 +352,4 @@ def _headline(
     return "; ".join(parts) + "."
 
 
-STAGE = Stage("monitor", "monitor", "1", plans)
+STAGE = Stage("monitor", "monitor", "2", plans)

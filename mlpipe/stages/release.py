@@ -18,7 +18,12 @@ from mlpipe.stages.champions import state_of
 from mlpipe.stages.context import Context, record_of
 from mlpipe.stages.runner import Plan, Result, Stage, output
 
-ROLES = {"manual": "human", "schedule": "schedule", "backfill": "backfill"}
+ROLES = {
+    "manual": "human",
+    "schedule": "schedule",
+    "backfill": "backfill",
+    "experiment": "experiment",
+}
 
 
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
@@ -49,11 +54,12 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
 
 
 def _nothing(head: Head) -> Result:
+    why = str((head.data or {}).get("refused", "no model was evaluated"))
     return Result(
         verdict="no_model",
-        findings=(Found(what="there is no evaluated model to register"),),
+        findings=(Found(what=f"there is no evaluated model to register: {why}"),),
         data={HEAD_DATA: {}},
-        headline="**Nothing to register**: no model was evaluated.",
+        headline=f"**Nothing to register**: {why}.",
     )
 
 
@@ -79,6 +85,8 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
         "metrics": _test_metrics(evaluation),
         "gates": [g.to_dict() for g in gates],
         "run": ctx.run.id,
+        **({"attempt": ctx.run.attempt} if ctx.run.attempt else {}),
+        **({"inject": ctx.run.inject} if ctx.run.inject else {}),
     }
     decision = decide(
         ctx.ledger,
@@ -124,6 +132,8 @@ def _candidate(
         role=ROLES.get(trigger, "sensor"),
         gates_passed=passed(gates),
         gate_sentence=" ".join(g.sentence for g in gates if g.verdict != "pass"),
+        champion=evaluation.data["champion"],
+        try_number=evaluation.data["try"],
     )
 
 
@@ -189,4 +199,4 @@ def _text(instant: datetime) -> str:
     return instant.isoformat()
 
 
-STAGE = Stage("register", "release", "1", plans)
+STAGE = Stage("register", "release", "2", plans)

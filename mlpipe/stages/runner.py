@@ -205,7 +205,7 @@ def _record(
     return Record(
         pipeline=spec.name,
         segment=ctx.segment,
-        deployment=spec.deployment,
+        deployment=ctx.ledger.deployment,
         stage=stage.name,
         asset=f"{spec.name}/{stage.asset}",
         partition=plan.key,

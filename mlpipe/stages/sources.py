@@ -17,7 +17,8 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import CsvSource, Files, LoadSource, ParquetSource, Source, SqlSource, UpstreamSource
 from mlpipe.stages.context import Context
 from mlpipe.stages.databases import query
-from mlpipe.stages.deadline import deadline
+from mlpipe.stages.deadline import _Expired, deadline
+from mlpipe.stages.passing import FIX, passing
 from mlpipe.stages.times import instants
 
 
@@ -45,11 +46,25 @@ def load(
     """Rows of a source for contiguous partitions, one piece a key, in the order of the keys.
 
     A key whose own file is missing or broken gives the error instead, so that its neighbours are not held up by it.
+
+    Raises
+    ------
+    TransientError
+        When the source does not answer, or not within its 'timeout'.
+    SourceError, DataError, UserCodeError
+        When it gives something other than was declared.
     """
     source = spec.sources[name]
     where = f"pipeline {spec.name}, source {name}"
-    with deadline(source.timeout or spec.timeout, f"loading {where}"):
-        yield from _pieces(spec, name, source, keys, ctx, where)
+    limit = source.timeout or spec.timeout
+    try:
+        with deadline(limit, f"loading {where}"):
+            yield from _pieces(spec, name, source, keys, ctx, where)
+    except UserCodeError as error:
+        if limit is None or not isinstance(error.__context__, _Expired):
+            raise
+        fix = f"{FIX} If it is always this slow, raise 'timeout' of the source or of the pipeline."
+        raise TransientError(error.what, where=where, fix=fix) from error
 
 
 def _pieces(
@@ -154,7 +169,19 @@ def _settled(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _file(source: Files, spec: PipelineSpec, key: str | None, where: str) -> pd.DataFrame:
-    path = spec.base_dir / source.path.replace("{partition}", key or WHOLE)
+    try:
+        return _files(source, spec.base_dir / source.path.replace("{partition}", key or WHOLE), where)
+    except OSError as error:
+        # A remote disk that is away for a moment is no missing file.
+        passes = passing(error)
+        if passes is not None:
+            raise passes.raised(f"{source.path} cannot be reached: {error}", where) from error
+        raise SourceError(
+            f"{source.path} cannot be read: {error}", where=where, fix="May this user read it?"
+        ) from error
+
+
+def _files(source: Files, path: Path, where: str) -> pd.DataFrame:
     if not path.exists():
         raise SourceError(f"there is no file {path}", where=where, fix=_near(path))
     files = (
@@ -227,6 +254,8 @@ def _parquet(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
         frame: pd.DataFrame = pq.read_table(file).to_pandas()
         return frame
     except (pa.ArrowException, OSError) as error:
+        if passing(error) is not None:
+            raise
         raise SourceError(
             f"the file {file} cannot be read as Parquet: {error}",
             where=where,
@@ -249,22 +278,19 @@ def call_any(function: Callable[..., Any], *args: Any, where: str) -> Any:
     Raises
     ------
     TransientError
-        When it raises what may pass (a connection that failed, a time-out): such steps are retried.
+        When it raises what may pass (a connection that failed, a time-out, a server that is busy): such steps are retried.
     UserCodeError
         When it raises anything else; with the file and line.
     """
     name = getattr(function, "__name__", type(function).__name__)
     try:
         return function(*args)
-    except (ConnectionError, TimeoutError) as error:
-        raise TransientError(
-            f"{name} failed: {type(error).__name__}: {error}",
-            where=where,
-            fix="It may pass; the step is tried again.",
-        ) from error
     except MlpipeError:
         raise
     except Exception as error:  # the boundary to the user's code
+        passes = passing(error)
+        if passes is not None:
+            raise passes.raised(f"{name} failed: {type(error).__name__}: {error}", where) from error
         raise UserCodeError(
             f"{name} raised {type(error).__name__}: {error}",
             where=", ".join(x for x in (where, _line(error) or defined(function)) if x),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.split import PARTS as CODES
-from mlpipe.core.split import assign, temporal
+from mlpipe.core.split import Split, assign, temporal
 from mlpipe.errors import DataError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.frames import ROW, TIME
@@ -43,21 +43,40 @@ def parts(spec: PipelineSpec, keys: Sequence[str], rows: pd.DataFrame) -> Parts:
     """
     if spec.partitions.every == "none":
         return _whole(spec, rows)
-    window = spec.partitions.bounds(keys)
-    edges = [*(spec.partitions.window(k).start for k in keys), window.end]
-    share = math.ceil(len(keys) * SHARE)
-    test = _length(spec, edges, window.end, spec.split.test, share)
-    valid = _length(spec, edges, window.end - test - spec.split.embargo, spec.split.valid, share)
-    try:
-        split = temporal(window.start, window.end, valid=valid, test=test, embargo=spec.split.embargo)
-    except DataError as error:
-        raise DataError(error.what, where=f"pipeline {spec.name}, split", fix=error.fix) from None
+    split = _split(spec, keys)
     # A partition is judged whole: its rows may be predicted shortly before it begins (the lead).
     codes = assign(rows[TIME] + pd.Timedelta(spec.lead), split)
     bounds = {p: tuple(t.isoformat() for t in getattr(split, p)) for p in PARTS}
     return Parts(
         {p: codes == CODES[p] for p in PARTS}, {p: (b[0], b[1]) for p, b in bounds.items()}, split.test[0]
     )
+
+
+def _split(spec: PipelineSpec, keys: Sequence[str]) -> Split:
+    """Bounds of the parts of a window."""
+    window = spec.partitions.bounds(keys)
+    edges = [*(spec.partitions.window(k).start for k in keys), window.end]
+    share = math.ceil(len(keys) * SHARE)
+    test = _length(spec, edges, window.end, spec.split.test, share)
+    valid = _length(spec, edges, window.end - test - spec.split.embargo, spec.split.valid, share)
+    try:
+        return temporal(window.start, window.end, valid=valid, test=test, embargo=spec.split.embargo)
+    except DataError as error:
+        raise DataError(error.what, where=f"pipeline {spec.name}, split", fix=error.fix) from None
+
+
+def judging(spec: PipelineSpec, keys: Sequence[str]) -> tuple[str, ...]:
+    """Partitions of a window that can hold rows of its test part: reading the others would be for nothing.
+
+    All of them where the moment of prediction is a column of its own, and where the window is too short for its split.
+    """
+    if spec.partitions.every == "none" or spec.prediction_time is not None or not keys:
+        return tuple(keys)
+    try:
+        start = _split(spec, keys).test[0]
+    except DataError:
+        return tuple(keys)
+    return tuple(k for k in keys if spec.partitions.window(k).end > start)
 
 
 def _length(

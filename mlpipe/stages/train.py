@@ -25,6 +25,7 @@ from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, 
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.estimators import Part, fitted
 from mlpipe.stages.frames import TIME
+from mlpipe.stages.inject import injected
 from mlpipe.stages.runner import Plan, Result, Stage, output
 from mlpipe.stages.sources import call_any, defined
 from mlpipe.stages.splits import Parts, parts
@@ -44,7 +45,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             key,
             partial(_work, spec, key, window, data, ctx),
             inputs=data.inputs,
-            params=_params(spec, data),
+            params=_params(spec, data) | ({"inject": ctx.run.inject} if ctx.run.inject else {}),
             functions=functions,
             seeds={"seed": spec.seed},
         )
@@ -65,6 +66,8 @@ def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
         "features": data.names,
         "lead": spec.lead,
         "left_out": data.left_out,
+        # Of the same labels a later clock knows more, and never fewer.
+        "labelled": len(data.rows),
         "split": spec.split.model_dump(mode="json"),
         "partitions": spec.partitions.model_dump(mode="json", include={"every", "timezone"}),
     }
@@ -116,7 +119,11 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
         kinds = kinds_of(data.rows[split.masks["train"]], data.names)
     except DataError as error:
         return _refusal(str(error), base, findings)
-    y = encoding.encode(data.rows[data.label])
+    learned = split.masks["train"] | split.masks["valid"]
+    y = injected(ctx.run.inject, encoding.encode(data.rows[data.label]), learned, spec.seed)
+    if ctx.run.inject:
+        findings.append(Found(what=f"a fault was put in on purpose: {ctx.run.inject}"))
+        base["inject"] = ctx.run.inject
     rows = {name: int(mask.sum()) for name, mask in split.masks.items()}
     refused = _too_few(spec, encoding, y, split, rows) or _nothing_known(data, split)
     if refused:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -63,3 +63,37 @@ def bars() -> Iterator[tuple[Any, Any]]:
     shown = Bars()
     with shown.bars:
         yield shown.tell, shown.listen
+
+
+class Night(Protocol):
+    """What the bar of a replay hears: see `mlpipe.orchestration.replay.Told`."""
+
+    key: str
+    done: int
+    total: int
+    champion: int | None
+    text: str
+
+
+@contextmanager
+def nights(pipeline: str) -> Iterator[Callable[[Any], None]]:
+    """A listener for the nights of a replay: one bar, and a line for each night on which something was decided."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    started = time.perf_counter()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(pipeline, total=None)
+
+        def tell(night: Night) -> None:
+            who = "no model yet" if night.champion is None else f"{pipeline}@{night.champion} is live"
+            if night.text:
+                bar.print(f"{night.key}  {night.text}", highlight=False, markup=False)
+            elif not console.is_terminal and night.done % 30 == 0:
+                took = f"{time.perf_counter() - started:.0f} s"
+                bar.print(f"{night.key}  {night.done} of {night.total}, {who} ({took})", markup=False)
+            bar.update(task, description=f"{night.key}  {who}", completed=night.done, total=night.total)
+
+        yield tell

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlpipe.core.gates import MARGIN
 from mlpipe.ledger.fold import State
 from mlpipe.records.codec import Head
 from mlpipe.records.record import MetricValue, Record
@@ -152,17 +153,12 @@ def described(spec: PipelineSpec, store: str) -> str:
     )
     gates = (
         ", ".join(f"{g.kind}({', '.join(str(v) for v in g.params.values())})" for g in spec.gates)
-        or "none declared"
+        or f"none declared (a challenger must beat the champion by {MARGIN})"
     )
-    off = (
-        ""
-        if spec.automation == "on" or calendar.every == "none"
-        else " Its schedule is off (automation: off)."
-    )
-    if spec.retrain is not None:
-        off += (
-            f" Its 'retrain' policy is read, but nothing acts on it yet: start {spec.name}_training by hand."
-        )
+    off = ""
+    if spec.automation != "on" and calendar.every != "none":
+        what = "Its schedule and sensors are" if spec.retrain is not None else "Its schedule is"
+        off = f" {what} off: nothing runs by itself until automation is 'on', or you start them in the UI."
     return (
         f"{spec.name}: good. {sources} ({', '.join(spec.sources)}), {when}; "
         f"features from {features}; {model} learns from {length}; gates: {gates}. Deployment {spec.deployment}, store {store}.{off}"

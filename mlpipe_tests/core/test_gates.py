@@ -9,14 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.core.bootstrap import Paired
-from mlpipe.core.gates import GATES, Evidence, GateDecision, decide, passed
+from mlpipe.core.gates import (
+    GATES,
+    Evidence,
+    GateDecision,
+    decide,
+    level_of_gate,
+    margin_error,
+    passed,
+)
 from mlpipe.errors import DataError, NotFoundError, SpecError
 
 NAN = math.nan
 
 
-def pair(difference: float, bound: float, level: float = 0.95, note: str = "") -> Paired:
-    return Paired(difference, bound - 0.002, difference + 0.01, bound, 0.01, level, 1000, 30, note)
+def pair(difference: float, bound: float, level: float = 0.95, note: str = "", rival: float = 0.8) -> Paired:
+    return Paired(difference, bound - 0.002, difference + 0.01, bound, level, 1000, 30, note, rival)
 
 
 EVIDENCE = Evidence(
@@ -150,6 +158,116 @@ def test_only_a_bound_above_the_margin_passes(difference: float, bound: float, m
     assert (decision.verdict == "error") == (not known)
     assert json.loads(json.dumps(decision.to_dict(), allow_nan=False)) == decision.to_dict()
     assert GateDecision.from_dict(decision.to_dict()) == decision
+
+
+@pytest.mark.parametrize(
+    ("margin", "bound", "rival", "verdict", "limit"),
+    [
+        ("0.5%", 0.005, 0.8, "pass", 0.004),
+        ("0.5%", 0.004, 0.8, "fail", 0.004),
+        ("0.5%", 0.0041, -0.8, "pass", 0.004),
+        ("10%", 0.0041, 0.04, "pass", 0.004),
+        ("0%", 0.0, 0.8, "fail", 0.0),
+        ("100%", 0.9, 0.8, "pass", 0.8),
+        ("0.5%", 0.1, 0.0, "pass", 0.0),
+        ("0.5%", 0.1, NAN, "error", None),
+        (0.004, 0.005, NAN, "pass", 0.004),
+    ],
+)
+def test_a_percentage_is_a_share_of_the_rivals_absolute_value(
+    margin: float | str, bound: float, rival: float, verdict: str, limit: float | None
+) -> None:
+    compared = {"f1": pair(0.2, bound, rival=rival)}
+    evidence = Evidence({}, baselines={"constant": compared}, champion=compared, champion_version="1")
+    for kind in ("beats_champion", "beats_baseline"):
+        decision = decide(kind, {"metric": "f1", "margin": margin}, evidence)
+        assert decision.verdict == verdict
+        assert decision.limit == (None if limit is None else pytest.approx(limit, abs=1e-15))
+
+
+def test_the_sentence_says_what_a_percentage_amounts_to() -> None:
+    evidence = Evidence({}, champion={"f1": pair(0.012, 0.005, rival=0.804)}, champion_version="1")
+    decision = decide("beats_champion", {"metric": "f1", "margin": "0.5%"}, evidence)
+    assert decision.gate == "beats_champion(f1, margin=0.5%)"
+    assert decision.sentence == (
+        "f1 improves on the champion 1 by 0.012 [0.003, 0.022]; the lower bound at 0.95 is 0.005, "
+        "more than 0.00402 (0.5% of its 0.804) is asked: passes."
+    )
+    close = Evidence({}, champion={"f1": pair(0.012, 0.0040199, rival=0.804)}, champion_version="1")
+    text = decide("beats_champion", {"metric": "f1", "margin": "0.5%"}, close).sentence
+    assert "is 0.0040199, more than 0.00402 (0.5% of its 0.804) is asked: fails." in text
+    unknown = Evidence({}, champion={"f1": pair(0.012, 0.005, rival=NAN)}, champion_version="1")
+    assert decide("beats_champion", {"metric": "f1", "margin": "0.5%"}, unknown).sentence == (
+        "f1 of the champion 1 is undefined, and so is 0.5% of it, so beats_champion(f1, margin=0.5%) cannot be decided."
+    )
+
+
+BAD = [
+    "5 %",
+    " 5%",
+    "abc",
+    "-1%",
+    "+1%",
+    "%",
+    "0.5",
+    "1e2%",
+    ".5%",
+    "5%%",
+    "٥%",
+    "5%\n",
+    "",
+    True,
+    None,
+    [1],
+    NAN,
+    10**400,
+]
+
+
+@pytest.mark.parametrize("margin", BAD)
+def test_a_bad_margin_is_refused(margin: Any) -> None:
+    assert "such as '0.5%', got " in margin_error(margin)
+    with pytest.raises(SpecError, match="gate beats_champion: margin must be a number, or a share"):
+        decide("beats_champion", {"metric": "f1", "margin": margin}, EVIDENCE)
+
+
+@pytest.mark.parametrize("margin", ["0.5%", "5%", "0%", "100%", "12.25%", 0, 0.01, -0.01])
+def test_a_good_margin_is_taken(margin: Any) -> None:
+    assert margin_error(margin) == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "level", "spent"),
+    [
+        (1, 0.975, "at 0.975 (try 1 against version 7: of alpha 0.05, 0.025 is spent here) is"),
+        (3, 1 - 0.05 / 12, "at 0.9958 (try 3 against version 7: of alpha 0.05, 0.0042 is spent here) is"),
+        (14, 1 - 0.05 / 210, "at 0.9998 (try 14 against version 7: of alpha 0.05, 0.00024 is spent here) is"),
+    ],
+)
+def test_a_try_is_decided_at_the_level_that_is_left_for_it(number: int, level: float, spent: str) -> None:
+    params = {"metric": "f1"}
+    assert level_of_gate("beats_champion", params, number) == pytest.approx(level, abs=1e-15)
+    right = Evidence({}, champion={"f1": pair(0.1, 0.05, level)}, champion_version="7", try_number=number)
+    decision = decide("beats_champion", params, right)
+    assert decision.verdict == "pass" and spent in decision.sentence
+    # A comparison at the declared level is not the one that is asked for.
+    wrong = Evidence({}, champion={"f1": pair(0.1, 0.05, 0.95)}, champion_version="7", try_number=number)
+    assert decide("beats_champion", params, wrong).verdict == "error"
+    later = Evidence({}, champion={"f1": pair(0.1, 0.05, level)}, champion_version="7", try_number=number + 1)
+    assert decide("beats_champion", params, later).verdict == "error"
+
+
+def test_baselines_spend_nothing() -> None:
+    evidence = Evidence({}, baselines={"constant": {"f1": pair(0.1, 0.05)}}, try_number=5)
+    decision = decide("beats_baseline", {"metric": "f1"}, evidence)
+    assert decision.verdict == "pass" and "try" not in decision.sentence
+    assert level_of_gate("beats_baseline", {"metric": "f1", "level": 0.9}, 5) == 0.9
+
+
+def test_a_pass_on_weak_evidence_says_so() -> None:
+    weak = Evidence({}, champion={"f1": pair(0.1, 0.05, note="14 blocks are few.")}, champion_version="7")
+    assert decide("beats_champion", {"metric": "f1"}, weak).sentence.endswith(": passes. 14 blocks are few.")
+    assert decide("beats_champion", {"metric": "f1", "margin": 1}, weak).sentence.endswith(": fails.")
 
 
 @given(observed=st.floats(0.3, 0.5), value=st.sampled_from([0.4, 1 / 3, 0.35]))

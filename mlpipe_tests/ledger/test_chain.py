@@ -177,8 +177,10 @@ def test_who_loses_every_race_gives_up_by_name(monkeypatch: pytest.MonkeyPatch) 
     mine, other = Ledger(backend, "churn"), Ledger(backend, "churn")
     for n in range(chain_module.ATTEMPTS):
         backend.others.append(partial(claimed, other, f"n{n}"))
-    with pytest.raises(LedgerConflictError, match="lost 60 races in a row and was not recorded"):
+    with pytest.raises(LedgerConflictError, match="lost 60 races in a row and was not recorded") as caught:
         claimed(mine, "mine")
+    assert "Entry 60 came first: claim by ana (human) at " in str(caught.value)
+    assert "because: for n59" in str(caught.value)
     assert "mine" not in mine.state().claims
 
 

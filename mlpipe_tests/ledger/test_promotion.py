@@ -8,11 +8,12 @@ import pytest
 
 from mlpipe.errors import BundleError, LedgerConflictError, LedgerError, StoreError
 from mlpipe.ledger.chain import Ledger
-from mlpipe.ledger.fold import Version
+from mlpipe.ledger.fold import State, Version
 from mlpipe.ledger.promotion import (
     PROMOTING,
     Candidate,
     Decision,
+    Verdict,
     acknowledge,
     decide,
     may_promote,
@@ -20,13 +21,35 @@ from mlpipe.ledger.promotion import (
     register_or_find,
     rollback,
 )
-from mlpipe_tests.ledger.chains import MemoryBackend, candidate, day, ticking
+from mlpipe.ledger.rule import next_try
+from mlpipe_tests.ledger.chains import MemoryBackend, candidate, day, register, ticking
 
 WEEK = timedelta(days=7)
 
 
+def judged(state: State, model: Candidate) -> Candidate:
+    """The model, with gates that were decided against the champion of `state`."""
+    return replace(model, champion=state.champion.number if state.champion else None)
+
+
+def allowed(state: State, model: Candidate, at: float, corrected_data: bool = False) -> Verdict:
+    return may_promote(
+        state, judged(state, model), now=day(at), min_tenure=WEEK, corrected_data=corrected_data
+    )
+
+
 def release(ledger: Ledger, model: Candidate, at: float, tenure: timedelta = WEEK) -> Decision:
+    model = judged(ledger.state(), model)
     return decide(ledger, model, actor="nightly", reason="New data.", now=day(at), min_tenure=tenure)
+
+
+def compared(ledger: Ledger, name: str, at: float, *, gates: bool = False, number: int | None = None) -> int:
+    """Release a challenger that was compared with the champion as its next try (or as try `number`); the version's number."""
+    state = ledger.state()
+    assert state.champion is not None
+    right = next_try(state, state.champion.number, name, as_of=day(at))
+    model = replace(candidate(name, at, gates=gates), try_number=number or right)
+    return release(ledger, model, at).version.number
 
 
 def no_proof(version: Version) -> None:
@@ -64,7 +87,7 @@ def with_champion() -> Ledger:
     ],
 )
 def test_each_condition_alone_refuses_with_its_sentence(model: Candidate, at: float, sentence: str) -> None:
-    verdict = may_promote(with_champion().state(), model, now=day(at), min_tenure=WEEK)
+    verdict = allowed(with_champion().state(), model, at)
     assert not verdict.promote
     assert len(verdict.reasons) == 1
     assert sentence in verdict.reasons[0]
@@ -73,21 +96,21 @@ def test_each_condition_alone_refuses_with_its_sentence(model: Candidate, at: fl
 @pytest.mark.parametrize("trigger", PROMOTING)
 def test_with_every_condition_met_it_promotes(trigger: str) -> None:
     model = candidate("b", 10.1, trigger=trigger)
-    verdict = may_promote(with_champion().state(), model, now=day(17), min_tenure=WEEK)
+    verdict = allowed(with_champion().state(), model, 17)
     assert verdict.promote
     assert verdict.reasons == ()
 
 
 def test_a_manual_training_does_not_wait_for_the_tenure() -> None:
     state = with_champion().state()
-    assert may_promote(state, candidate("b", 11, trigger="manual"), now=day(11), min_tenure=WEEK).promote
+    assert allowed(state, candidate("b", 11, trigger="manual"), 11).promote
 
 
 def test_corrected_data_may_end_with_the_champions_but_no_earlier() -> None:
     state = with_champion().state()
     same, earlier = candidate("b", 10), candidate("b", 9.9)
-    assert may_promote(state, same, now=day(20), min_tenure=WEEK, corrected_data=True).promote
-    refused = may_promote(state, earlier, now=day(20), min_tenure=WEEK, corrected_data=True)
+    assert allowed(state, same, 20, corrected_data=True).promote
+    refused = allowed(state, earlier, 20, corrected_data=True)
     assert [", earlier than that" in reason for reason in refused.reasons] == [True]
 
 
@@ -97,7 +120,8 @@ def test_no_condition_is_skipped_because_another_failed() -> None:
     back(ledger, 21)
     model = candidate("b", 9, trigger="sweep", role="experiment", gates=False)
     reasons = may_promote(ledger.state(), model, now=day(22), min_tenure=WEEK).reasons
-    words = ["trigger 'sweep'", "'experiment'", "0.41", "rolled back", "paused", "earlier", "minimum tenure"]
+    words = ["0.41", "when there was no champion", "trigger 'sweep'", "'experiment'", "rolled back", "paused"]
+    words += ["earlier", "minimum tenure"]
     assert len(reasons) == len(words)
     for word, reason in zip(words, reasons, strict=True):
         assert word in reason
@@ -110,12 +134,133 @@ def test_after_a_rollback_only_a_person_promotes_until_it_is_acknowledged() -> N
     state = ledger.state()
     assert state.champion is not None
     assert state.champion.bundle == "a"
-    assert not may_promote(state, candidate("c", 30), now=day(30), min_tenure=WEEK).promote
-    assert may_promote(state, candidate("c", 30, trigger="manual"), now=day(30), min_tenure=WEEK).promote
+    assert not allowed(state, candidate("c", 30), 30).promote
+    assert allowed(state, candidate("c", 30, trigger="manual"), 30).promote
     acknowledge(ledger, "ana", "Understood.", now=day(29))
-    assert may_promote(ledger.state(), candidate("c", 30), now=day(30), min_tenure=WEEK).promote
+    assert allowed(ledger.state(), candidate("c", 30), 30).promote
     with pytest.raises(LedgerError, match="not paused"):
         acknowledge(ledger, "ana", "Understood.", now=day(29))
+
+
+def test_the_minimum_tenure_by_hand() -> None:
+    """Champion since day 10, a week to serve: day 17 to the second is enough, a second less is not."""
+    state, model = with_champion().state(), candidate("b", 16)
+    second = 1 / 86_400
+    assert state.champion_since == day(10)
+    assert allowed(state, model, 17).promote
+    [reason] = allowed(state, model, 17 - second).reasons
+    assert reason == (
+        "The champion, version 1 by nightly (entry 2), has been in production for 6 days, 23:59:59; "
+        "the minimum tenure is 7 days, 0:00:00."
+    )
+    assert may_promote(state, judged(state, model), now=day(10), min_tenure=timedelta(0)).promote
+    assert may_promote(ticking().state(), model, now=day(10), min_tenure=WEEK).promote, "nobody to outlast"
+
+
+@pytest.mark.parametrize("name", ["backfill", "experiment"])
+def test_a_run_that_never_promotes_says_so_once_and_its_gates_first(name: str) -> None:
+    state = with_champion().state()
+    gates, run = allowed(state, candidate("b", 20, trigger=name, role=name, gates=False), 20).reasons
+    assert gates == "f1 is 0.41, below 0.6."
+    assert run.startswith(f"A training with the trigger '{name}' never promotes; only schedule, ")
+
+
+def test_tries_by_hand() -> None:
+    ledger = with_champion()
+    assert next_try(ledger.state(), 1, "b", as_of=day(11)) == 1
+    for at, (name, number) in enumerate([("b", 1), ("c", 2), ("d", 3)], start=11):
+        assert next_try(ledger.state(), 1, name, as_of=day(at)) == number
+        compared(ledger, name, at)
+    release(ledger, candidate("unlike", 14, gates=False), 14)
+    state = ledger.state()
+    assert next_try(state, 1, "e", as_of=day(20)) == 4, "what could not be compared was no try"
+    assert [next_try(state, 1, name, as_of=day(20)) for name in "bcd"] == [1, 2, 3], "the same try again"
+    assert next_try(state, 1, "e", as_of=day(12)) == 3, "what was not known then"
+    assert next_try(state, 2, "e", as_of=day(20)) == 1, "another champion, another count"
+    again = replace(candidate("b", 15, gates=False), evaluation_id="again", try_number=1)
+    release(ledger, again, 15)
+    assert next_try(ledger.state(), 1, "e", as_of=day(20)) == 4, "a model counts once"
+
+
+@pytest.mark.parametrize("trigger", ["backfill", "experiment", "replay"])
+def test_a_model_that_was_no_candidate_is_no_try(trigger: str) -> None:
+    ledger = with_champion()
+    for at, name in enumerate("xyz", start=11):
+        tried = replace(candidate(name, at, trigger=trigger, gates=False), try_number=1)
+        assert release(ledger, tried, at).refused
+    compared(ledger, "b", 14)
+    assert next_try(ledger.state(), 1, "c", as_of=day(20)) == 2
+    # Asked for again by the schedule, with evidence of its own, it is a try, after those that there were.
+    assert next_try(ledger.state(), 1, "y", as_of=day(20)) == 2
+    again = replace(candidate("y", 15, gates=False), evaluation_id="again", try_number=2)
+    release(ledger, again, 15)
+    assert next_try(ledger.state(), 1, "y", as_of=day(20)) == 2, "its own"
+    assert next_try(ledger.state(), 1, "c", as_of=day(20)) == 3
+
+
+def test_the_count_starts_again_with_each_champion_and_goes_on_after_a_rollback() -> None:
+    ledger = with_champion()
+    compared(ledger, "b", 12)
+    assert compared(ledger, "c", 20, gates=True) == 3
+    assert next_try(ledger.state(), 3, "d", as_of=day(21)) == 1
+    compared(ledger, "d", 21)
+    back(ledger, 22)
+    assert next_try(ledger.state(), 1, "e", as_of=day(23)) == 3
+
+
+def test_of_two_that_were_judged_as_the_same_try_the_second_is_judged_again() -> None:
+    ledger = with_champion()
+    compared(ledger, "b", 18)
+    late = compared(ledger, "c", 19, gates=True, number=1)
+    refused = ledger.state().versions[late]
+    assert refused.decision == "refuse"
+    assert refused.reason == (
+        "Its gates were decided as try 1 against version 1, but it is try 2 by now: evaluate it again."
+    )
+    again = replace(candidate("c", 19), evaluation_id="again", try_number=2)
+    assert release(ledger, again, 19).promoted
+
+
+def test_gates_that_were_decided_against_another_champion_do_not_promote() -> None:
+    ledger = with_champion()
+    stale = replace(candidate("b", 20), champion=1, try_number=1)
+    compared(ledger, "c", 18, gates=True)
+    decision = decide(ledger, stale, actor="nightly", reason="r", now=day(30), min_tenure=WEEK)
+    assert decision.reasons == (
+        "Its gates were decided against version 1, but the champion is version 2 by nightly (entry 4): evaluate it again.",
+    )
+
+
+def test_by_hand_gates_against_another_champion_need_an_override_with_its_reason() -> None:
+    ledger = with_champion()
+    paused = replace(candidate("b", 11, role="backfill"), champion=1)
+    decide(ledger, paused, actor="x", reason="r", now=day(11))
+    never = replace(candidate("n", 12, role="backfill"), champion=None)
+    decide(ledger, never, actor="x", reason="r", now=day(12))
+    with pytest.raises(
+        LedgerError, match="decided when there was no champion, but the champion is version 1 by"
+    ):
+        promote(ledger, 3, "ana", "I like it.", now=day(13))
+    promote(ledger, 2, "ana", "Same champion, gates passed.", now=day(14))
+    compared(ledger, "c", 15, gates=True)
+    back(ledger, 16)
+    with pytest.raises(LedgerError) as caught:
+        promote(ledger, 3, "ana", "I like it.", now=day(17))
+    assert caught.value.fix.startswith(
+        "Evaluate it against the champion of today, or promote it all the same"
+    )
+    entry = promote(ledger, 3, "ana", "The vendor asks for it.", now=day(17), override=True)
+    assert (entry.kind, entry.reason) == ("override", "The vendor asks for it.")
+    old = hand_made_before_champions_were_kept(ledger)
+    with pytest.raises(LedgerError, match="Its gates were decided when there was no champion"):
+        promote(ledger, old, "ana", "r", now=day(40))
+
+
+def hand_made_before_champions_were_kept(ledger: Ledger) -> int:
+    """A version whose registration does not say what it was compared with."""
+    draft = register(ledger.state().next_version, 30)
+    ledger.transact(lambda state: replace(draft, details={**draft.details, "gates_passed": True}))
+    return ledger.state().next_version - 1
 
 
 def test_a_years_backfill_leaves_production_as_it_was() -> None:
@@ -147,6 +292,8 @@ def test_a_decision_is_a_registration_and_a_verdict() -> None:
         "data_end": day(10).isoformat(timespec="microseconds"),
         "gates_passed": True,
         "gate_sentence": "",
+        "champion": None,
+        "try": None,
     }
     assert (promoted.kind, promoted.from_version, promoted.to_version) == ("promote", None, 1)
     assert (promoted.from_stage, promoted.to_stage) == ("candidate", "production")
@@ -223,8 +370,11 @@ def test_of_two_who_promote_at_once_one_wins_and_the_other_is_judged_against_it(
     backend.kind, backend.meet = b"promote", lambda: release(other, candidate("theirs", 10), 10)
     decision = release(mine, candidate("mine", 11), 10)
     assert decision.refused
-    [reason] = decision.reasons
-    assert "version 2 by nightly (entry 3), has been in production for 0:00:00" in reason
+    never, tenure = decision.reasons
+    assert never == (
+        "Its gates were decided when there was no champion, but the champion is version 2 by nightly (entry 3): evaluate it again."
+    )
+    assert "version 2 by nightly (entry 3), has been in production for 0:00:00" in tenure
     champion = mine.state().champion
     assert champion is not None
     assert champion.bundle == "theirs"

@@ -1,6 +1,7 @@
 """Whatever operations are tried in whatever order, the chain stays whole and the folds agree."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from mlpipe.ledger.fold import fold
 from mlpipe.ledger.promotion import (
     PROMOTING,
     Candidate,
+    Decision,
     acknowledge,
     decide,
     promote,
@@ -57,6 +59,8 @@ def play(steps: list[Step]) -> Ledger:
 
 
 def act(ledger: Ledger, what: str, which: int, at: int, model: Candidate) -> None:
+    champion = ledger.state().champion
+    model = replace(model, champion=champion.number if champion else None)
     if what == "release":
         decide(ledger, model, actor="x", reason="r", now=day(at), min_tenure=timedelta(days=1))
     elif what == "register":
@@ -98,3 +102,32 @@ def test_as_of_any_day_is_what_the_moves_up_to_then_say(steps: list[Step], at: i
     moves = [e for e in entries if e.to_stage == "production" and e.effective_at <= day(at)]
     last = max(moves, key=lambda e: (e.effective_at, e.number), default=None)
     assert (state.champion.number if state.champion else None) == (last.to_version if last else None)
+
+
+def test_the_next_night_does_not_undo_a_rollback() -> None:
+    """Each night trains and releases by itself: neither the model that was rolled back nor a newer one gets through the pause."""
+    ledger = ticking()
+
+    def night(name: str, at: int) -> Decision:
+        state = ledger.state()
+        model = replace(
+            candidate(name, at),
+            evaluation_id=f"night-{at}",
+            champion=state.champion.number if state.champion else None,
+        )
+        return decide(ledger, model, actor="nightly", reason="Night.", now=day(at), min_tenure=timedelta(0))
+
+    assert night("good", 1).promoted and night("bad", 2).promoted
+    rollback(ledger, None, "ana", "Complaints.", now=day(2.5), prove=lambda version: None)
+    rolled, paused = (
+        "This bundle was rolled back before.",
+        "Automatic promotion is paused since the last rollback",
+    )
+    same, newer = night("bad", 3), night("newer", 4)
+    assert same.refused and same.reasons[0] == rolled and same.reasons[1].startswith(paused)
+    assert newer.refused and len(newer.reasons) == 1 and newer.reasons[0].startswith(paused)
+    acknowledge(ledger, "ana", "The feed is mended.", now=day(4.5))
+    assert night("bad", 5).reasons == (rolled,)
+    state = ledger.state()
+    assert state.champion is not None and state.champion.bundle == "good"
+    assert night("newest", 6).promoted

@@ -10,9 +10,9 @@ import pytest
 
 import mlpipe as ml
 from mlpipe.errors import SpecError, TransientError, UserCodeError
-from mlpipe.orchestration.assets import STAGES, code_version
 from mlpipe.orchestration.definitions import definitions_of
 from mlpipe.orchestration.events import DagsterHeads
+from mlpipe.orchestration.faces import STAGES, code_version
 from mlpipe.orchestration.runs import Request, run
 from mlpipe.records.codec import from_bytes
 from mlpipe_tests.orchestration.conftest import FIRST, LAST, NEXT, TRAIN_AT, World, world_at

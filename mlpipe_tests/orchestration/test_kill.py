@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from mlpipe.ledger.verify import verify_all
-from mlpipe.orchestration.assets import STAGES
 from mlpipe.orchestration.events import DagsterHeads
+from mlpipe.orchestration.faces import STAGES
 from mlpipe.stores.store import Store
 from mlpipe.stores.verify import verify
 from mlpipe_tests.house import ROOT

@@ -80,7 +80,9 @@ def test_a_run_in_the_past_sees_no_later_label_and_no_later_champion(small: Worl
     early = f"{LAST}T06:00:00+00:00"
     small.run("daily", LAST, as_of=early)
     heads = {
-        n: DagsterHeads(small.on, "", time.time()).find(f"shop/{n}", [LAST])[LAST]
+        n: DagsterHeads(small.on, "", time.time(), datetime.fromisoformat(early)).find(f"shop/{n}", [LAST])[
+            LAST
+        ]
         for n in ("labels", "predictions")
     }
     # Labels are known a day later; the champion took over today, years later.

@@ -79,7 +79,10 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
             1,
             "name",
         ): "'Churn' is no valid name; use small letters, digits and '_', a letter first, at most 64",
-        (1, "windw"): "unknown key 'windw'. Did you mean 'window'? Valid: automation, baseline, blocks, ",
+        (
+            1,
+            "windw",
+        ): "unknown key 'windw'. Did you mean 'window'? Valid: alerts, automation, baseline, blocks, ",
         (4, "partitions.timezone"): "unknown time zone 'Europe/Berln'. Did you mean 'Europe/Berlin' or ",
         (
             5,
@@ -161,7 +164,11 @@ def test_what_is_missing_is_said_for_all_keys() -> None:
             "lead",
             "a duration must not be longer than a century, got '99999999999d'",
         ),
-        ({"retrain": ml.Retrain(drift=True)}, "retrain.drift", "must be a number, got True"),
+        (
+            {"retrain": ml.Retrain(drift=True)},
+            "retrain.drift",
+            "drift must be 'calibrated', a number above 0, or null; got True",
+        ),
         ({"retrain": ml.Retrain(every="year")}, "retrain.every", "unknown value 'year'. Valid: never, day, "),
         ({"automation": "of"}, "automation", "unknown value 'of'. Did you mean 'off'? Valid: on, off."),
         ({"threshold": 2}, "threshold", "a threshold must lie in [0, 1], got 2."),

@@ -1,11 +1,16 @@
 """Evaluation: the right rows, the right rivals, the gates at their own level."""
 
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 import mlpipe as ml
+from mlpipe.core.bootstrap import paired
 from mlpipe.errors import DataError
 from mlpipe.ledger import promotion
 from mlpipe.stages import evaluate, predict, release, train
@@ -162,6 +167,186 @@ def test_another_champion_is_another_evaluation(tmp_path):
             ledger, None, "ana", "worse", now=LATER.replace(year=2031), prove=lambda version: None
         )
         assert ledger.state().champion.number == 1
+
+
+def by_default(record, kind="beats_champion"):
+    """The decision of the one gate of a kind."""
+    [decision] = [g for g in record.data["gates"] if g["kind"] == kind]
+    return decision
+
+
+def test_where_nothing_is_declared_the_champion_must_be_beaten_by_half_a_percent(trained):
+    world, spec = trained
+    # The first model has no champion to beat, and is judged as before.
+    first = world.run(evaluate.STAGE, spec, [day(25)], LATER.replace(year=2025))[day(25)]
+    assert [g["kind"] for g in first.data["gates"]] == ["at_least", "beats_baseline"]
+    assert (first.data["champion"], first.data["try"], first.params["try"]) == (None, None, None)
+    world.run(train.STAGE, spec, [day(29)])
+    record = world.run(evaluate.STAGE, spec, [day(29)])[day(29)]
+    assert [g["kind"] for g in record.data["gates"]] == ["at_least", "beats_champion"]
+    gate = by_default(record)
+    assert gate["gate"] == "beats_champion(roc_auc, margin=0.5%)"
+    theirs = metrics(record, "champion")["roc_auc"].value
+    assert gate["limit"] == pytest.approx(0.005 * theirs, rel=1e-12)
+    assert f"(0.5% of its {theirs:.4g})" in gate["sentence"]
+    assert "(try 1 against version 1: of alpha 0.05, 0.025 is spent here)" in gate["sentence"]
+    # A declared gate keeps its own margin, and no second one is added.
+    own = spec.model_copy(update={"gates": beats_champion(spec)})
+    kept = by_default(world.run(evaluate.STAGE, own, [day(29)])[day(29)])
+    assert (kept["gate"], kept["limit"]) == ("beats_champion(roc_auc)", 0.0)
+
+
+def test_the_default_gate_is_decided_as_a_bootstrap_by_hand_says(trained):
+    """The same bound from the stored scores, scikit-learn's AUC, scipy's t, and all 256 ways to draw four days of four."""
+    world, spec = trained
+    world.run(train.STAGE, spec, [day(31)])
+    record = world.run(evaluate.STAGE, spec, [day(31)])[day(31)]
+    table = world.table(record, "scored")
+    keys = sorted(table["_partition"].unique())
+    champion = world.store.get_bundle(predict.state_of(world.context(spec)).champion.bundle)
+    frame = pd.concat(
+        world.store.get_table(world.heads.find("churn/features", [k])[k].outputs["features"].id) for k in keys
+    )
+    theirs, y, ours = champion.predict(frame), table["y"].to_numpy(), table["score"].to_numpy()
+    members = [np.flatnonzero(table["_partition"] == k) for k in keys]
+    gains = []
+    for drawn in product(range(4), repeat=4):
+        at = np.concatenate([members[d] for d in drawn])
+        gains.append(roc_auc_score(y[at], ours[at]) - roc_auc_score(y[at], theirs[at]))
+    shown = float(by_default(record)["sentence"].split("spent here) is ")[1].split(",")[0])
+    # Four days leave three degrees of freedom; a hundred resamples know the spread to some 7%.
+    gain = roc_auc_score(y, ours) - roc_auc_score(y, theirs)
+    wide = student.ppf(0.975, 3) * np.sqrt(4 / 3) * np.std(gains)
+    assert shown == pytest.approx(gain - wide, abs=0.25 * wide)
+    assert by_default(record)["verdict"] == "fail" and shown < 0.005 * roc_auc_score(y, theirs)
+
+
+def test_each_challenger_is_another_try_and_the_same_one_is_the_same_try(tmp_path):
+    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
+    world = World(tmp_path / "store")
+    world.run_all(DATA, spec, days(40))
+    world.run_all(TRAINING, spec, [day(25)], **scheduled())
+    made = {}
+    for number, key in enumerate([day(28), day(31), day(34)], start=1):
+        made[key] = world.run_all(TRAINING, spec, [key], **scheduled())
+        evaluation, release_ = made[key]["evaluate"][key], made[key]["register"][key]
+        assert release_.verdict == "refused", "these learn from alike data, and are not half a percent better"
+        assert evaluation.params["try"] == evaluation.data["try"] == number
+        assert (evaluation.params["champion_version"], evaluation.data["champion"]) == (1, 1)
+        version = world.context(spec).ledger.state().versions[number + 1]
+        assert (version.details["champion"], version.details["try"]) == (1, number)
+        assert version.reason.startswith("roc_auc improves on the champion 1 by ")
+        assert version.reason.count("champion") == 1, "said once"
+    # Done again, from training to release: the same try, the same evidence, nothing decided twice.
+    entries = len(world.context(spec).ledger.entries())
+    again = world.run_all(TRAINING, spec, [day(31)], **scheduled())
+    assert again["evaluate"][day(31)].reused
+    assert again["evaluate"][day(31)].recipe == made[day(31)]["evaluate"][day(31)].recipe
+    assert len(world.context(spec).ledger.entries()) == entries
+    # What is not comparable (data that end before the champion's) is no try.
+    world.run_all(TRAINING, spec, [day(24)], **scheduled())
+    assert world.context(spec).ledger.state().versions[5].details["try"] is None
+    world.run(train.STAGE, spec, [day(37)])
+    assert world.run(evaluate.STAGE, spec, [day(37)])[day(37)].params["try"] == 4
+
+
+def test_a_crash_between_evaluation_and_release_spends_nothing_twice(tmp_path):
+    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
+    world = World(tmp_path / "store")
+    world.run_all(DATA, spec, days(40))
+    world.run_all(TRAINING, spec, [day(25)], **scheduled())
+    world.run(train.STAGE, spec, [day(28)])
+    died = world.run(evaluate.STAGE, spec, [day(28)], **scheduled())[day(28)]
+    resumed = world.run_all(TRAINING, spec, [day(28)], **scheduled())
+    assert resumed["evaluate"][day(28)].reused and resumed["evaluate"][day(28)].recipe == died.recipe
+    # Two were evaluated as the second try before either was released.
+    world.run(train.STAGE, spec, [day(31), day(34)])
+    both = world.run(evaluate.STAGE, spec, [day(31), day(34)], **scheduled())
+    assert [r.params["try"] for r in both.values()] == [2, 2]
+    world.run(release.STAGE, spec, [day(31)], **scheduled())
+    late = world.run(release.STAGE, spec, [day(34)], **scheduled())[day(34)]
+    again = "Its gates were decided as try 2 against version 1, but it is try 3 by now: evaluate it again."
+    assert late.verdict == "refused" and again in [f.what for f in late.findings]
+    mended = world.run_all(TRAINING, spec, [day(34)], **scheduled())
+    assert mended["evaluate"][day(34)].params["try"] == 3
+    assert again not in [f.what for f in mended["register"][day(34)].findings]
+
+
+def test_a_backfill_takes_no_alpha_from_those_who_come_after(tmp_path):
+    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
+    world = World(tmp_path / "store")
+    world.run_all(DATA, spec, days(40))
+    world.run_all(TRAINING, spec, [day(25)], **scheduled())
+    for key in (day(28), day(31)):
+        swept = world.run_all(TRAINING, spec, [key], **scheduled(), backfill=True)
+        assert (swept["evaluate"][key].data["try"], swept["register"][key].verdict) == (1, "refused")
+    world.run(train.STAGE, spec, [day(34)])
+    assert world.run(evaluate.STAGE, spec, [day(34)])[day(34)].data["try"] == 1
+
+
+def test_without_a_label_that_is_known_nothing_is_judged(trained):
+    """Day 25 was done, so its labels are frozen; a clock before the rows kept for judging knows none of them."""
+    world, spec = trained
+    world.run(train.STAGE, spec, [day(26)])
+    early = datetime(2024, 1, 1, tzinfo=UTC)
+    for when in (early, early + timedelta(days=12)):
+        made = world.run(evaluate.STAGE, spec, [day(26)], when)[day(26)]
+        why = "no row kept for judging has a known label of the model's classes (as of 2024-01-"
+        assert made.verdict == "no_labels" and made.findings[0].what.startswith(why)
+        assert made.outputs == made.metrics == ()
+        refused = world.run(release.STAGE, spec, [day(26)], when, **scheduled())[day(26)]
+        assert refused.verdict == "no_model" and why in refused.findings[0].what
+    # Known later, it is judged, and what was said before is not reused.
+    assert world.run(evaluate.STAGE, spec, [day(26)])[day(26)].data["rows"] > 0
+
+
+def test_a_clock_that_knows_more_of_the_same_labels_judges_again(trained):
+    world, spec = trained
+    world.run(train.STAGE, spec, [day(27)])
+    some = datetime(2024, 1, 27, 12, tzinfo=UTC)
+    first = world.run(evaluate.STAGE, spec, [day(27)], some)[day(27)]
+    # Neither clock knows a champion, and all that is read is the same.
+    later = world.run(evaluate.STAGE, spec, [day(27)], some + timedelta(days=1))[day(27)]
+    assert not later.reused and first.data["rows"] < later.data["rows"] and first.inputs == later.inputs
+    assert world.run(evaluate.STAGE, spec, [day(27)], some + timedelta(days=2))[day(27)].reused
+
+
+def test_a_replay_counts_the_tries_that_its_clock_knew(tmp_path):
+    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
+    world = World(tmp_path / "store")
+    world.run_all(DATA, spec, days(40))
+    for key, year in ((day(25), 2025), (day(28), 2026), (day(31), 2027)):
+        world.run_all(TRAINING, spec, [key], LATER.replace(year=year), **scheduled())
+    world.run(train.STAGE, spec, [day(34)])
+    tries = [
+        world.run(evaluate.STAGE, spec, [day(34)], LATER.replace(year=year, month=6))[day(34)].params["try"]
+        for year in (2024, 2025, 2026, 2027)
+    ]
+    assert tries == [None, 1, 2, 3]
+
+
+def test_a_metric_that_only_a_gate_names_is_judged_too(trained):
+    world, spec = trained
+    gates = [ml.gate.at_least("f1", 0.3), ml.gate.beats_baseline("brier")]
+    record = world.run(evaluate.STAGE, spec_of(spec.base_dir, metrics=["roc_auc"], gates=gates), [day(25)])
+    record = record[day(25)]
+    assert [g["verdict"] for g in record.data["gates"]][:2] == ["pass", "pass"]
+    assert record.data["primary"] == "roc_auc" and {"f1", "brier"} <= set(metrics(record, "test"))
+
+
+def test_only_what_a_gate_asks_for_is_compared(trained, monkeypatch):
+    world, spec = trained
+    asked = []
+
+    def counted(ours, theirs, name, *args, **settings):
+        asked.append((name, settings["level"], settings["resamples"]))
+        return paired(ours, theirs, name, *args, **settings)
+
+    monkeypatch.setattr(evaluate, "paired", counted)
+    gates = [ml.gate.at_least("roc_auc", 0.6), ml.gate.beats_baseline("f1", level=0.9)]
+    world.run(train.STAGE, spec, [day(33)])
+    world.run(evaluate.STAGE, spec_of(spec.base_dir, gates=gates, bootstrap=150), [day(33)])
+    assert asked == [("f1", 0.9, 150), ("roc_auc", 0.975, 150)]
 
 
 def few_hours(frame: pd.DataFrame) -> np.ndarray:

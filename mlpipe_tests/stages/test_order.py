@@ -52,6 +52,10 @@ def pipeline(folder: Path) -> PipelineSpec:
         features={"function": recent, "look_back": "3d"},
         window="6d",
         split=ml.Split(valid="1d", test="2d"),
+        # The second model shall take over from the first a day later, whichever is better: that day alone has no days to resample.
+        gates=[ml.gate.beats_champion("roc_auc", margin=-1)],
+        blocks="user",
+        min_tenure="0s",
     )
 
 

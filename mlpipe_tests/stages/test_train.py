@@ -96,7 +96,14 @@ MODELS = {
 @pytest.mark.parametrize("kind", list(MODELS))
 def test_each_model_goes_through_all_stages(kind: str, data: Path, shared: World) -> None:
     model, label = MODELS[kind]
-    spec = prepared(data, shared, name=f"p_{kind.replace(' ', '_')}", model=model, label=ml.Label(label))
+    spec = prepared(
+        data,
+        shared,
+        name=f"p_{kind.replace(' ', '_')}",
+        model=model,
+        label=ml.Label(label),
+        blocks="user",  # of two test days alone no bound is sure of anything
+    )
     made = shared.run_all(TRAINING, spec, [day(8)], **scheduled())
     assert made["train"][day(8)].verdict == "trained" and made["register"][day(8)].verdict == "promoted"
     metrics = {(m.split, m.name): m.value for m in made["evaluate"][day(8)].metrics}

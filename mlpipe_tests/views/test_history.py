@@ -21,6 +21,7 @@ def ledger(folder: Path) -> Ledger:
             trigger="manual",
             role="human",
             gates_passed=True,
+            champion=number - 1 or None,
         )
         promotion.decide(made, candidate, actor="ann", reason=f"try {number}\x1b[2J", now=moment)
     return made

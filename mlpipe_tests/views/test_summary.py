@@ -58,11 +58,19 @@ def test_of_many_monitored_days_one_a_week_is_shown() -> None:
 def test_a_pipeline_in_a_paragraph_says_what_is_off() -> None:
     text = described(build(SPEC), "/store")
     assert text.startswith("shop: good. 1 source (rows), a partition every day from 2024-01-01 in UTC; ")
-    assert "learns from 10d" in text and "Its schedule is off (automation: off)." in text and "\n" not in text
-    on = described(build({**SPEC, "automation": "on", "retrain": {"every": "week"}}), "/store")
-    assert "schedule is off" not in on and "'retrain' policy is read, but nothing acts on it yet" in on
-    whole = {**SPEC, "partitions": {"every": "none"}, "window": 1}
+    assert "learns from 10d" in text and "Its schedule and sensors are off: " in text and "\n" not in text
+    assert "Its schedule is off: " in described(build({**SPEC, "retrain": None}), "/store")
+    assert " off: " not in described(build({**SPEC, "automation": "on"}), "/store")
+    whole = {**SPEC, "partitions": {"every": "none"}, "window": 1, "retrain": None}
     assert "schedule" not in described(build(whole), "/store")
+
+
+def test_a_pipeline_in_a_paragraph_says_what_a_challenger_must_do() -> None:
+    assert "gates: none declared (a challenger must beat the champion by 0.5%). Dep" in described(
+        build(SPEC), "/store"
+    )
+    declared = {**SPEC, "gates": [{"at_least": {"metric": "f1", "value": 0.6}}]}
+    assert "gates: at_least(f1, 0.6). Dep" in described(build(declared), "/store")
 
 
 def test_sizes_are_summed_and_written_in_units_that_fit() -> None:

@@ -135,5 +135,4 @@ pipeline = ml.Pipeline(
         ml.gate.beats_baseline("roc_auc", baseline="rule"),
         ml.gate.beats_champion("roc_auc"),
     ],
-    retrain=ml.Retrain(every="month", drift=0.25),
 )

@@ -1,0 +1,364 @@
+"""When to learn again: a pure decision over what was recorded, the same by night, in a sensor and in a replay of the past.
+
+Time here is the time of the data: "now" is the end of the newest partition that was watched. So the decision depends on the
+records alone, and a backlog that is worked off in an hour is judged as if each night had come.
+
+An *episode* is a stretch of partitions in which a measure stood above its limit. It opens at the limit, closes only below
+`Policy.close` of it (hysteresis: a measure that trembles around its limit is one episode, not ten), and belongs to a champion, for
+the measures compare with what that champion learned from. Within an episode each *attempt* at a better model is asked for once; an
+episode that is still open may ask again when the cool-down is over. So a refused retrain does not come back the next night.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from mlpipe.core.drift import MAJOR
+
+Every = Literal["never", "day", "week", "month"]
+CALIBRATED: Literal["calibrated"] = "calibrated"
+FAILURES = 3
+"""So many attempts in a row may fail (crash, not be refused) before the cool-down holds for them too."""
+LEAST_NEW: Mapping[str, timedelta] = {
+    "day": timedelta(days=1),
+    "week": timedelta(days=7),
+    "month": timedelta(days=28),
+}
+"""Length of a cadence: it never waits for more new data than this, whatever `Policy.min_new_data` says."""
+CAUSES = ("first", "data", "performance", "drift", "schedule")
+"""In the order of precedence, when several ask in one night. ``first`` is a pipeline without a model."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When to learn again.
+
+    Parameters
+    ----------
+    every
+        Cadence by calendar: once in each day, week (from Monday) or month.
+    drift
+        Limit on the PSI of any watched column: a number, ``"calibrated"`` (each column's own limit, from windows inside the
+        champion's training period), or None.
+    drift_share
+        Limit on the share of watched columns that drift, in (0, 1].
+    score_drift
+        Limit on the PSI of the score.
+    performance
+        Limit on how far the primary metric, realised over the trailing window, is worse than at the champion's evaluation, in units
+        of the metric.
+    on_new_data
+        Ask when `min_new_data` has come since the last training, and when data that the champion learned from was corrected or
+        completed.
+    cool_down
+        Least time between two attempts by a trigger.
+    min_new_data
+        Least new data since the last training. Corrected data counts as new.
+    close
+        In (0, 1]: an episode closes when its measure is below this share of the limit.
+    """
+
+    every: Every = "month"
+    drift: float | Literal["calibrated"] | None = CALIBRATED
+    drift_share: float | None = None
+    score_drift: float | None = None
+    performance: float | None = None
+    on_new_data: bool = False
+    cool_down: timedelta = timedelta(days=14)
+    min_new_data: timedelta = timedelta(days=7)
+    close: float = 0.5
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What watching one partition showed.
+
+    Parameters
+    ----------
+    key, end
+        The partition, and when it ended: aware, in the zone by whose calendar the cadence goes.
+    version
+        The champion that was watched; None when there was none.
+    columns
+        PSI and calibrated limit of watched columns; when they are many, of those with the greatest PSI.
+    watched
+        How many columns were watched.
+    score_psi, rolling
+        PSI of the score, and the primary metric realised over the trailing window; None where unknown.
+    """
+
+    key: str
+    end: datetime
+    version: int | None
+    columns: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    watched: int = 0
+    score_psi: float | None = None
+    rolling: float | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A training that was asked for: its name, its cause, and `end` of the partition at which it was asked. `failed`: it crashed."""
+
+    name: str
+    cause: str
+    end: datetime
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known when the policy is asked.
+
+    Parameters
+    ----------
+    observations
+        Partitions that were watched, in order. The last one is now.
+    champion
+        Number of the version in production, or None.
+    expected, sign
+        Its primary metric at its evaluation (None when unknown), and whether greater is better (1) or worse (-1).
+    attempts
+        All trainings that were asked for, in order.
+    trained_until
+        End of the data of the newest training of any cause, or None.
+    corrected, correction
+        Partitions that the champion learned from and that have other contents now, in order; and a name for these contents.
+    good, needed
+        Good partitions in the window of a training now, and how many it takes.
+    """
+
+    observations: Sequence[Observation]
+    champion: int | None = None
+    expected: float | None = None
+    sign: float = 1.0
+    attempts: Sequence[Attempt] = ()
+    trained_until: datetime | None = None
+    corrected: Sequence[str] = ()
+    correction: str = ""
+    good: int = 0
+    needed: int = 0
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An open episode: the cause, its first partition, and what stands above its limit now, in a sentence and in numbers."""
+
+    cause: str
+    first: str
+    text: str
+    details: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether to learn again.
+
+    `name` of the attempt (``<cause>:<champion>:<first partition>:<number>``), `cause` and `reason` when `ask`; `held`: why what is
+    open does not ask now; `details` of the cause, for tags; `open` episodes.
+    """
+
+    ask: bool
+    name: str = ""
+    cause: str = ""
+    reason: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
+    open: tuple[Episode, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One measure of a partition over its limit: at least 1 is open. None: nothing known that day."""
+
+    ratio: float
+    text: str
+    details: Mapping[str, str]
+
+
+def decide(policy: Policy, facts: Facts) -> Decision:
+    """Whether to learn again now, why, and under which name; or what holds it back.
+
+    Returns
+    -------
+    Decision
+        At most one attempt, of the first cause in `CAUSES` that is open and may ask. Nothing when no partition was watched.
+    """
+    if not facts.observations:
+        return Decision(False, held=("no partition was watched yet",))
+    now = facts.observations[-1]
+    episodes = _episodes(policy, facts, now)
+    if not episodes:
+        return Decision(False)
+    if facts.good < facts.needed:
+        why = f"{facts.good} of {facts.needed} needed partitions are good in the training window before {now.key}"
+        return Decision(False, held=(why,), open=episodes)
+    held: list[str] = []
+    for episode in episodes:
+        why = _held(policy, facts, now, episode)
+        if why:
+            held.append(f"{episode.cause}: {why}")
+            continue
+        stem = f"{episode.cause}:{facts.champion or 0}:{episode.first}"
+        number = 1 + sum(a.name.rpartition(":")[0] == stem for a in facts.attempts)
+        others = [e.text for e in episodes if e is not episode]
+        reason = episode.text + (f"; also {'; '.join(others)}" if others else "")
+        name = f"{stem}:{number}"
+        return Decision(True, name, episode.cause, reason, episode.details, tuple(held), episodes)
+    return Decision(False, held=tuple(held), open=episodes)
+
+
+def _episodes(policy: Policy, facts: Facts, now: Observation) -> tuple[Episode, ...]:
+    """What is open now, in the order of precedence."""
+    if facts.champion is None:
+        seen = [o.key for o in facts.observations if o.version is None] or [now.key]
+        text = "no model is in production yet"
+        return (Episode("first", seen[0], text, {"partition": now.key}),) if _automatic(policy) else ()
+    mine = [o for o in facts.observations if o.version == facts.champion]
+    found = [
+        _data(policy, facts, now),
+        _open("performance", mine, policy, lambda o: _performance(policy, facts, o)),
+        _open("drift", mine, policy, lambda o: _drift(policy, o)),
+        _cadence(policy, facts, now),
+    ]
+    return tuple(e for e in found if e is not None)
+
+
+def _automatic(policy: Policy) -> bool:
+    """Whether anything at all makes this policy ask."""
+    triggers = (policy.drift, policy.drift_share, policy.score_drift, policy.performance)
+    return policy.every != "never" or policy.on_new_data or any(t is not None for t in triggers)
+
+
+def _open(
+    cause: str, days: Sequence[Observation], policy: Policy, measure: Callable[[Observation], _Measure | None]
+) -> Episode | None:
+    """The episode that is open after the last of some days, folded over all of them."""
+    first, last = "", None
+    for day in days:
+        measured = measure(day)
+        if measured is None:
+            continue
+        last = measured
+        if not first and measured.ratio >= 1:
+            first = day.key
+        elif first and measured.ratio < policy.close:
+            first = ""
+    return Episode(cause, first, last.text, last.details) if first and last is not None else None
+
+
+def _drift(policy: Policy, day: Observation) -> _Measure | None:
+    """The worst of the three measures of drift."""
+    found: list[_Measure] = []
+    limits = {c: _limit(policy, own) for c, (_, own) in day.columns.items()}
+    ratios = {c: psi / limits[c] for c, (psi, _) in day.columns.items()}
+    if policy.drift is not None and ratios:
+        worst = max(ratios, key=lambda c: (ratios[c], c))
+        psi, limit = day.columns[worst][0], limits[worst]
+        text = f"PSI of {worst} is {psi:.3g}, limit {limit:.3g}, on {day.key}"
+        found.append(_Measure(ratios[worst], text, _details(day, worst, psi, limit)))
+    if policy.drift_share is not None and day.watched:
+        count = sum(r >= 1 for r in ratios.values())
+        text = f"{count} of {day.watched} watched columns drift, limit {policy.drift_share:.3g}, on {day.key}"
+        share = count / day.watched
+        details = _details(day, "share of columns", share, policy.drift_share)
+        found.append(_Measure(share / policy.drift_share, text, details))
+    if policy.score_drift is not None and day.score_psi is not None:
+        text = f"PSI of the score is {day.score_psi:.3g}, limit {policy.score_drift:.3g}, on {day.key}"
+        details = _details(day, "score", day.score_psi, policy.score_drift)
+        found.append(_Measure(day.score_psi / policy.score_drift, text, details))
+    return max(found, key=lambda m: m.ratio, default=None)
+
+
+def _limit(policy: Policy, calibrated: float) -> float:
+    if policy.drift == CALIBRATED or policy.drift is None:
+        return calibrated if calibrated > 0 else MAJOR
+    return float(policy.drift)
+
+
+def _performance(policy: Policy, facts: Facts, day: Observation) -> _Measure | None:
+    if policy.performance is None or facts.expected is None or day.rolling is None:
+        return None
+    fall = facts.sign * (facts.expected - day.rolling)
+    text = (
+        f"the realised metric is {day.rolling:.4g} over the window until {day.key}, {fall:.3g} worse than "
+        f"{facts.expected:.4g} at the evaluation, limit {policy.performance:.3g}"
+    )
+    return _Measure(
+        fall / policy.performance, text, _details(day, "performance", day.rolling, policy.performance)
+    )
+
+
+def _data(policy: Policy, facts: Facts, now: Observation) -> Episode | None:
+    if not policy.on_new_data:
+        return None
+    if facts.corrected:
+        asked = any(a.name.startswith(f"data:{facts.champion}:{facts.correction}:") for a in facts.attempts)
+        shown = ", ".join(facts.corrected[:3]) + (", …" if len(facts.corrected) > 3 else "")
+        text = f"{len(facts.corrected)} partitions that the champion learned from were corrected: {shown}"
+        details = {"partition": now.key, "corrected": str(len(facts.corrected))}
+        if not asked:
+            return Episode("data", facts.correction, text, details)
+    new = _new(facts, now)
+    if new is None or new < policy.min_new_data:
+        return None
+    text = f"{_days(new)} of new data since the last training"
+    return Episode("data", now.key, text, {"partition": now.key, "new": _days(new)})
+
+
+def _cadence(policy: Policy, facts: Facts, now: Observation) -> Episode | None:
+    """Due when nothing was asked for in this period yet."""
+    if policy.every == "never":
+        return None
+    period = _period(policy.every, now.end)
+    moments = [a.end for a in facts.attempts if not a.failed]
+    if facts.trained_until is not None:
+        moments.append(facts.trained_until.astimezone(now.end.tzinfo))
+    if any(_period(policy.every, m) >= period for m in moments):
+        return None
+    return Episode("schedule", period, f"the {policy.every} of {period} has begun", {"partition": now.key})
+
+
+def _period(every: Every, moment: datetime) -> str:
+    day = moment.date()
+    if every == "month":
+        return f"{day:%Y-%m}"
+    return (day - timedelta(days=day.weekday()) if every == "week" else day).isoformat()
+
+
+def _held(policy: Policy, facts: Facts, now: Observation, episode: Episode) -> str:
+    """Why an open episode may not ask now; empty when it may."""
+    recent = [a for a in facts.attempts if now.end - a.end < policy.cool_down and a.end <= now.end]
+    done = [a for a in recent if not a.failed]
+    failures = len(recent) - max((i + 1 for i, a in enumerate(recent) if not a.failed), default=0)
+    if any(a.end == now.end for a in done):
+        return f"{done[-1].name} was asked for at the same partition"
+    if episode.cause != "schedule" and done:
+        since = _days(now.end - done[-1].end)
+        return f"cool-down of {_days(policy.cool_down)}: {done[-1].name} was asked {since} ago"
+    if failures >= FAILURES:
+        return f"cool-down of {_days(policy.cool_down)}: the last {failures} attempts failed"
+    least = (
+        min(policy.min_new_data, LEAST_NEW[policy.every])
+        if episode.cause == "schedule"
+        else policy.min_new_data
+    )
+    new = _new(facts, now)
+    if new is not None and new < least and not (episode.cause == "data" and facts.corrected):
+        return f"{_days(new)} of new data since the last training, at least {_days(least)} are asked"
+    return ""
+
+
+def _new(facts: Facts, now: Observation) -> timedelta | None:
+    """New data since the last training; None when there was none."""
+    return None if facts.trained_until is None else now.end - facts.trained_until
+
+
+def _details(day: Observation, what: str, value: float, limit: float) -> dict[str, str]:
+    return {"partition": day.key, "column": what, "value": f"{value:.6g}", "limit": f"{limit:.6g}"}
+
+
+def _days(length: timedelta) -> str:
+    days = length.total_seconds() / 86400
+    return f"{days:.3g} {'day' if days == 1 else 'days'}" if days >= 1 else f"{days * 24:.3g} hours"

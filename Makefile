@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 3000
+# Tests run side by side; a file's tests stay together, for they share what they prepare.
+WORKERS ?= 2
 DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 # Numerical libraries with their default threads get in each other's way: fits of a second take five beside other work.
@@ -45,7 +47,7 @@ demo: install home ## Run the flights example from rows to a released, monitored
 	@$(BIN)/python examples/flights/demo.py
 
 test: install ## Run the tests, all but the long ones
-	@$(BIN)/python -m pytest -rs -m "not long"
+	@$(BIN)/python -m pytest -rs -m "not long" -n $(WORKERS) --dist loadfile
 
 test-long: install ## Run every test, with many more random examples
 	@$(BIN)/python -m pytest -rs --hypothesis-profile=thorough
@@ -60,5 +62,5 @@ check: install ## Look at the code without running it: ruff and mypy
 	@$(BIN)/mypy
 
 bench: install ## Run the benchmarks
-	@set -e; found=; for script in benchmarks/*.py; do test -f "$$script" || continue; found=yes; echo "$$script"; $(BIN)/python "$$script"; done; \
+	@set -e; found=; for script in benchmarks/*.py; do grep -q __main__ "$$script" || continue; found=yes; echo "$$script"; $(BIN)/python "$$script"; done; \
 	  test -n "$$found" || echo "There are no benchmarks yet: a script in benchmarks/ is one."

@@ -1,10 +1,12 @@
-"""What Dagster costs: a range of days from raw to features as one Dagster run, against the same stages in a plain loop.
+"""What Dagster costs: a range of days, a night, and thirty nights with their trainings, against the same stages in a plain loop.
 
-Three arms, each a fresh process, taken in turn so that a busy machine weighs on all alike:
+The arms, each a fresh process, are taken in turn, so that a busy machine weighs on all alike:
 
 * ``dagster``: the job of the flights example over the whole range, on the instance that ``dagster.yaml`` describes;
 * ``loop``: the same stage functions in a loop, heads in a dictionary, no Dagster;
-* ``trivial``: a Dagster run over assets of the same shape that do nothing.
+* ``trivial``: a Dagster run over assets of the same shape that do nothing;
+* ``night`` and ``night_loop``: the daily job of one partition, and its stage functions alone;
+* ``nights`` and ``nights_loop``: thirty nights with their trainings as `mlpipe replay` lives them, and in a plain loop.
 
 Imports, the loading of the tables and one day for warming up lie before the clock. The last line is JSON.
 """
@@ -26,11 +28,15 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
+from nights import NIGHTS, prepare
+
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ("raw", "validated", "features")
 FIRST = date(2013, 1, 1)
 WARM = ("2013-12-01", "2013-12-02")
-LIMITS = {"over_trivial": 1.3, "ratio_range": 1.6}
+LIMITS = {"over_trivial": 1.3, "ratio_range": 1.6, "ratio_daily": 3.0, "ratio_replay": 2.2}
+REPLAYS = 3
+"""Rounds of the thirty nights, at most."""
 
 
 @dataclass
@@ -50,12 +56,28 @@ def main() -> None:
     parser.add_argument(
         "--config", type=Path, default=ROOT / "dagster.yaml", help="the instance (default: the shipped one)"
     )
-    parser.add_argument("--arm", choices=sorted(ARMS), help="be this arm and print its time")
+    parser.add_argument("--arm", choices=sorted([*ARMS, *NIGHTS]), help="be this arm and print its time")
+    parser.add_argument("--home", type=Path, help="with an arm of nights: the past it starts from")
+    parser.add_argument("--part", choices=("range", "nights"), help="only this part; default: both")
     parser.add_argument("--events", action="store_true", help="with --arm: also say where the time goes")
     options = parser.parse_args()
     if options.arm:
-        print(json.dumps(one(options.arm, options.days, options.config, options.events)))
+        night = options.arm in NIGHTS
+        made = lived(options) if night else one(options.arm, options.days, options.config, options.events)
+        print(json.dumps(made))
         return
+    ratios: dict[str, Any] = {}
+    if options.part != "nights":
+        ratios |= ranges(options)
+    if options.part != "range":
+        ratios |= nights(options)
+    limits = {name: limit for name, limit in LIMITS.items() if name in ratios}
+    ok = all(ratios[name] <= limit for name, limit in limits.items())
+    print(json.dumps({**ratios, "limits": limits, "ok": ok}))
+
+
+def ranges(options: argparse.Namespace) -> dict[str, Any]:
+    """The part about a range of days: rounds, a table, and the ratios."""
     rounds = []
     for number in range(options.repeats):
         taken = {arm: spawn(arm, options) for arm in ("dagster", "loop", "trivial")}
@@ -65,7 +87,57 @@ def main() -> None:
     report(rounds, options.days)
     for arm in ("dagster", "trivial"):
         where(arm, spawn(arm, options, "--events"))
-    print(json.dumps(summary(rounds, options.days)))
+    return summary(rounds, options.days)
+
+
+def nights(options: argparse.Namespace) -> dict[str, Any]:
+    """The part about nights: rounds, a table, and the ratios."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        past = Path(folder) / "past"
+        print("\nthe past that the nights start from is prepared: a minute", flush=True)
+        prepare(past, options.config)
+
+        def arm(name: str, *more: str) -> dict[str, Any]:
+            copy = Path(folder) / "copy"
+            shutil.copytree(past / "home", copy)
+            try:
+                return spawn(name, options, "--home", str(copy), *more)
+            finally:
+                shutil.rmtree(copy)
+
+        for number in range(options.repeats):
+            names = ("night", "night_loop", *(("nights", "nights_loop") if number < REPLAYS else ()))
+            made = {name: arm(name) for name in names}
+            if "nights" in made and made["nights"]["decisions"] != made["nights_loop"]["decisions"]:
+                raise SystemExit("the replay and the loop came to different decisions")
+            for name, one_arm in made.items():
+                taken[name].append(one_arm["wall"])
+            shown = ", ".join(f"{n} {m['wall']:.2f} s" for n, m in made.items())
+            print(f"round {number + 1} of {options.repeats}: {shown}", flush=True)
+        watched = arm("night", "--events")
+    pairs_of = {"ratio_daily": ("night", "night_loop"), "ratio_replay": ("nights", "nights_loop")}
+    print(f"\n{'':34} {'median':>8} {'min':>8} {'max':>8}")
+    for name, values in taken.items():
+        print(f"{name + ', seconds':34} {median(values):8.2f} {min(values):8.2f} {max(values):8.2f}")
+    ratios = {}
+    for name, (ours, alone) in pairs_of.items():
+        values = [a / b for a, b in zip(taken[ours], taken[alone], strict=True)]
+        ratios[name] = round(median(values), 3)
+        print(
+            f"{name:34} {median(values):8.2f} {min(values):8.2f} {max(values):8.2f}   at most {LIMITS[name]}"
+        )
+    where("night", watched)
+    return ratios
+
+
+def lived(options: argparse.Namespace) -> dict[str, Any]:
+    """Be an arm of nights."""
+    os.environ["DAGSTER_HOME"] = str(options.home)
+    os.environ["MLPIPE_STORE"] = str(options.home / "mlpipe")
+    made = NIGHTS[options.arm](options.home, listen if options.events else lambda on: {})
+    events = {kind: [len(taken), sum(taken)] for kind, taken in made["events"].items()}
+    return {**made, "events": events}
 
 
 def spawn(arm: str, options: argparse.Namespace, *more: str) -> dict[str, Any]:
@@ -313,8 +385,6 @@ def summary(rounds: Sequence[dict[str, float]], days: int) -> dict[str, Any]:
     cost = median((r["dagster"] - r["loop"]) / count * 1e3 for r in rounds)
     return {
         **ratios,
-        "limits": LIMITS,
-        "ok": all(ratios[name] <= LIMITS[name] for name in LIMITS),
         "ms_per_asset_partition": round(cost, 2),
         "days": days,
         "repeats": len(rounds),

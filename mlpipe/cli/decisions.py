@@ -72,6 +72,11 @@ def add(commands: Any) -> None:
         'example:\n  mlpipe acknowledge flights --reason "the broken feed is mended since 2013-07-05"',
     )
     acknowledge_.add_argument("--reason", required=True, help="why; recorded")
+    _add_questions(commands)
+
+
+def _add_questions(commands: Any) -> None:
+    """Declare the commands that change nothing."""
     _declared(
         commands,
         "history",

@@ -245,7 +245,14 @@ def _open(
             first = day.key
         elif first and measured.ratio < policy.close:
             first = ""
-    return Episode(cause, first, last.text, last.details) if first and last is not None else None
+    if not first or last is None:
+        return None
+    text = (
+        last.text
+        if last.ratio >= 1
+        else f"{last.text}, over the limit since {first} and not below {policy.close:.0%} of it yet"
+    )
+    return Episode(cause, first, text, last.details)
 
 
 def _drift(policy: Policy, day: Observation) -> _Measure | None:

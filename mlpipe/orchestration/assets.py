@@ -26,6 +26,7 @@ from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages.context import Context
+from mlpipe.stages.passing import AskedToWaitError
 from mlpipe.stages.refresh import again, unchanged
 from mlpipe.stages.runner import Stage, run_stage
 
@@ -84,7 +85,7 @@ def build_asset(
         except TransientError as error:
             if context.retry_number < spec.retries.times:
                 raise dg.RetryRequested(
-                    max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number)
+                    max_retries=spec.retries.times, seconds_to_wait=_delay(spec, context.retry_number, error)
                 ) from error
             _keep(context, spec, name, shown, ctx, todo, records)
             raise
@@ -229,9 +230,11 @@ def _reader(value: Any, many: bool) -> Callable[[str], Any]:
     )
 
 
-def _delay(spec: PipelineSpec, attempt: int) -> float:
-    """Exponential back-off with full jitter, so that many steps do not come back at once."""
-    return float(spec.retries.delay.total_seconds() * 2**attempt * (0.5 + random.random() / 2))
+def _delay(spec: PipelineSpec, attempt: int, error: TransientError) -> float:
+    """Exponential back-off with jitter, so that many steps do not come back at once; never before the source asked for."""
+    jitter = 0.5 + random.random() / 2
+    asked = error.retry_after if isinstance(error, AskedToWaitError) else 0.0
+    return max(asked, float(spec.retries.delay.total_seconds() * 2**attempt * jitter))
 
 
 def _progress(

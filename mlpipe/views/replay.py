@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from mlpipe.errors import DataError
+from mlpipe.views.drawing import seconds
 from mlpipe.views.lived import OUTCOMES, Attempt, Day, Move, Replay, known, months, tally
 from mlpipe.views.table import WIDEST, printable, table
 
@@ -84,14 +85,10 @@ def _count(n: int, thing: str) -> str:
 
 def _events(replay: Replay) -> tuple[list[str], list[list[str]]]:
     """A row for every retraining that was asked for, and every move by hand, in the order of time."""
-    rows = [(_instant(m.moment), m.kind, _moved(replay, m)) for m in replay.moves]
-    rows += [(_instant(a.moment), a.name, _asked(replay, a)) for a in replay.attempts]
+    rows = [(seconds(m.moment), m.kind, _moved(replay, m)) for m in replay.moves]
+    rows += [(seconds(a.moment), a.name, _asked(replay, a)) for a in replay.attempts]
     head = ["asked", "because", "outcome", "challenger", "champion", "decision"]
     return head, [row for *_, row in sorted(rows)]
-
-
-def _instant(moment: datetime) -> str:
-    return moment.isoformat()
 
 
 def _asked(replay: Replay, a: Attempt) -> list[str]:

@@ -31,8 +31,9 @@ def load(window):
 
 
 strict = [ml.gate.at_least("roc_auc", 0.6 if not os.environ.get("SHOP_STRICT") else 0.9999)]
+strict += [ml.gate.beats_champion("roc_auc", margin=-1)]
 source = ml.Load(load, event_time="at", keys=["order"])
-short = {"window": "6d", "split": ml.Split(valid="1d", test="2d"), "retries": {"times": 1, "delay": "0.1s"}}
+short = {"window": "6d", "split": ml.Split(valid="1d", test="2d"), "retries": {"times": 1, "delay": "0.1s"}, "blocks": "order"}
 defs = shop(source=source, gates=strict, **short).definitions()
 """
 SLOW = """
@@ -230,13 +231,13 @@ def test_an_error_that_nobody_foresaw_is_a_paragraph_too(cli: Cli, monkeypatch: 
     def broken(*args: object) -> None:
         raise PermissionError(13, "Permission denied", "/srv/store")
 
-    monkeypatch.setattr("mlpipe.cli._open", broken)
+    monkeypatch.setattr("mlpipe.cli.command.opened", broken)
     one_paragraph(cli("history", "shop"), 1, "PermissionError", "/srv/store", "--debug")
 
 
 def test_check_says_that_all_is_good_and_what_is_off(cli: Cli) -> None:
     told = cli("check")
-    assert told.code == 0 and told.out.startswith("shop: good. 1 source") and "schedule is off" in told.out
+    assert told.code == 0 and told.out.startswith("shop: good. 1 source") and "schedule and sensors are off" in told.out
     assert told.err == ""
 
 

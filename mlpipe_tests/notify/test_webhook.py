@@ -127,15 +127,18 @@ def test_a_wait_that_is_longer_than_the_patience_is_handed_back() -> None:
 @pytest.mark.parametrize(
     ("header", "low", "high"),
     [
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=300)), 200, 300),
-        (format_datetime(datetime.now(UTC) - timedelta(days=1)), 0, 0),
+        (300, 200, 300),
+        (-86_400, 0, 0),
         ("999999999", LONGEST_ASKED, LONGEST_ASKED),
         ("soon", 0, 0),
         ("-5", 0, 0),
         ("٣", 0, 3),
     ],
 )
-def test_a_wait_may_be_a_date_and_nonsense_is_none(header: str, low: float, high: float) -> None:
+def test_a_wait_may_be_a_date_and_nonsense_is_none(header: str | int, low: float, high: float) -> None:
+    """A number of seconds stands for a date that lies so far from now."""
+    if isinstance(header, int):
+        header = format_datetime(datetime.now(UTC) + timedelta(seconds=header))
     with receiver(*[Answer(429, {"Retry-After": header.encode().decode("latin-1")})] * 3) as there:
         assert low <= refused(hook(there.url), 60).retry_after <= high
 

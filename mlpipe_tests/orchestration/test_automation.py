@@ -1,9 +1,9 @@
 """What the schedule and the sensor start, and what they do not."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -21,7 +21,7 @@ from mlpipe.orchestration.runtime import (
     REASON_TAG,
     TRIGGER_TAG,
 )
-from mlpipe_tests.orchestration.conftest import World
+from mlpipe_tests.orchestration.conftest import NO_TELEMETRY, World
 from mlpipe_tests.orchestration.drifting import drifting
 from mlpipe_tests.orchestration.shop import shop
 
@@ -137,21 +137,31 @@ def queued(
 # -- the sensor -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Home in which a champion was made, and days after it were watched in which prices rose; for copying only."""
+    folder = tmp_path_factory.mktemp("past")
+    (folder / "dagster.yaml").write_text(NO_TELEMETRY)
+    with dg.DagsterInstance.from_config(str(folder)) as on:
+        world = _world(folder, on)
+        world.run("ingest", "2024-01-01", "2024-01-20")
+        world.run("training", "2024-01-13")
+        live = Request("daily", "2024-01-13", "2024-01-20", ("predictions", "monitor"))
+        run(world.spec, world.defs, on, live)
+    return folder
+
+
+def _world(folder: Path, on: dg.DagsterInstance) -> World:
+    made = drifting(store=str(folder / "store"))
+    return World(made.spec, made.definitions(), on)
+
+
 @pytest.fixture
-def drifted(home: Path) -> Any:
-    """A champion, and days after it in which prices rose."""
-    with dg.DagsterInstance.get() as on:
-        made = drifting(store=str(home / "store"))
-        world = World(made.spec, made.definitions(), on)
-        run(world.spec, world.defs, on, Request("ingest", "2024-01-01", "2024-01-20"))
-        run(world.spec, world.defs, on, Request("training", "2024-01-13", "2024-01-13"))
-        run(
-            world.spec,
-            world.defs,
-            on,
-            Request("daily", "2024-01-13", "2024-01-20", ("predictions", "monitor")),
-        )
-        yield world
+def drifted(past: Path, tmp_path: Path) -> Iterator[World]:
+    """The test's own copy of that past."""
+    shutil.copytree(past, tmp_path / "drifted")
+    with dg.DagsterInstance.from_config(str(tmp_path / "drifted")) as on:
+        yield _world(tmp_path / "drifted", on)
 
 
 def polled(world: World, name: str = "shop_retrain") -> dg.RunRequest | str:

@@ -1,15 +1,18 @@
 """The ledger's moves as events of the asset `production`: each once, whatever fails."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from mlpipe.ledger import promotion
+from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.entry import Entry
-from mlpipe.orchestration.production import event_of, mirror, mirror_or_tell
-from mlpipe.orchestration.runtime import BACKFILL_TAG
+from mlpipe.orchestration.production import event_of, mirror, mirror_head, mirror_or_tell, mirrored_entries
+from mlpipe.orchestration.runtime import BACKFILL_TAG, LEDGER_TAG
 from mlpipe_tests.orchestration.conftest import LAST, World
 from mlpipe_tests.orchestration.shop import shop
 
@@ -44,6 +47,8 @@ def test_what_a_failed_mirror_left_out_is_shown_by_the_next_and_the_release_stan
     assert run is not None and run.status == dg.DagsterRunStatus.SUCCESS
     assert small.ledger.state().champion is not None and not shown(small)
     small.run("training", "2024-01-11")
+    # The move is shown late, with the head of that time: a refusal came after it.
+    assert mirror_head(small.on, small.spec) == head(small) and head(small)[0] == 4
     told: list[str] = []
     mirror_or_tell(small.on, small.spec, small.ledger, told.append)
     mirror_or_tell(small.on, small.spec, small.ledger, told.append)
@@ -96,6 +101,88 @@ def test_a_reason_cannot_put_html_links_or_images_into_the_page(world: World) ->
     bad = "<img src=x> ![p](https://elsewhere.example/p.png) [click](javascript:alert(1))"
     made: Entry = entry.__class__.from_bytes(entry.to_bytes())
     object.__setattr__(made, "reason", bad)
-    event = event_of(shop().spec, made)
+    event = event_of(shop().spec, made, made)
     for text in (str(event.metadata["summary"].value), str(event.description)):
         assert "<img" not in text and "![p]" not in text and "[click](" not in text
+
+
+def head(world: World) -> tuple[int, str]:
+    last = world.ledger.head()
+    assert last is not None
+    return last.number, last.hash
+
+
+def test_the_mirror_knows_how_far_the_ledger_has_come_also_where_it_ends_in_no_move(small: World) -> None:
+    assert mirror_head(small.on, small.spec) is None
+    small.run("training", "2024-01-10")
+    assert mirror_head(small.on, small.spec) == head(small) == (2, small.ledger.entries()[1].hash)
+    # A refusal is no move. The release that wrote it says how far the ledger has come all the same, and once.
+    small.run("training", "2024-01-09")
+    assert [e.kind for e in small.ledger.entries()] == ["register", "promote", "register", "refuse"]
+    assert shown(small) == [(1, 2)] and mirror_head(small.on, small.spec) == head(small)
+    key = dg.AssetKey(["shop", "production"])
+    assert mirror(small.on, small.spec, small.ledger) == 0
+    assert len(small.on.fetch_observations(key, limit=10).records) == 1
+    assert small.ledger.verify(*mirrored_entries(small.on, small.spec)) == []
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_a_tail_that_was_cut_off_is_betrayed_by_the_mirror(small: World, left: int) -> None:
+    for key in ("2024-01-10", "2024-01-09"):
+        small.run("training", key)
+    for number in range(left + 1, 5):
+        (
+            Path(small.store.backend.url.removeprefix("file://")) / f"{small.ledger.folder}/{number:08d}.json"
+        ).unlink()
+    assert small.ledger.verify() == []
+    [finding] = small.ledger.verify(mirror_head(small.on, small.spec))
+    assert finding.what == f"The tail was removed: entry {left} is the last, but the mirror knows entry 4."
+
+
+def test_two_who_mirror_at_once_tell_a_move_twice_and_no_reader_minds(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.run("training", "2024-01-10")
+    when = datetime.now(UTC) + timedelta(seconds=1)
+    promotion.decide(small.ledger, second(when), actor="bob", reason="later", now=when)
+    report = small.on.report_runless_asset_event
+
+    def meeting(event: dg.AssetMaterialization) -> None:
+        """Right before the first of them reports, the other has done it."""
+        monkeypatch.undo()
+        assert mirror(small.on, small.spec, small.ledger) == 1
+        report(event)
+
+    monkeypatch.setattr(small.on, "report_runless_asset_event", meeting)
+    assert mirror(small.on, small.spec, small.ledger) == 1
+    assert shown(small) == [(1, 2), (2, 4), (2, 4)]
+    assert mirror_head(small.on, small.spec) == head(small)
+    assert small.ledger.verify(*mirrored_entries(small.on, small.spec)) == []
+    assert mirror(small.on, small.spec, small.ledger) == 0 and len(shown(small)) == 3
+
+
+def second(when: datetime) -> promotion.Candidate:
+    return promotion.Candidate("b", "e", when, "manual", "human", gates_passed=True, champion=1)
+
+
+def test_of_two_entries_under_one_number_the_mirror_holds_to_the_one_it_knew_first(small: World) -> None:
+    small.run("training", "2024-01-10")
+    known = mirror_head(small.on, small.spec)
+    entry = small.ledger.entries()[1]
+    forged = replace(entry, actor="eve", hash="0" * 40)
+    small.on.report_runless_asset_event(event_of(small.spec, forged, forged))
+    assert mirror_head(small.on, small.spec) == known == head(small)
+    assert any("rewritten" in f.what for f in small.ledger.verify(*mirrored_entries(small.on, small.spec)))
+
+
+def test_another_chain_is_not_mirrored_and_its_events_are_not_the_deployments(small: World) -> None:
+    when = datetime(2024, 1, 9, tzinfo=UTC)
+    promotion.decide(small.ledger, replace(second(when), champion=None), actor="bob", reason="r", now=when)
+    small.run("training", "2024-01-10", tags=((LEDGER_TAG, "weekly"),))
+    assert [len(shown(small)), len(small.ledger.entries())] == [0, 2]
+    weekly = Ledger(small.store.backend, "shop", deployment="weekly")
+    [_, moved] = weekly.entries()
+    small.on.report_runless_asset_event(event_of(small.spec, moved, moved))
+    assert mirror_head(small.on, small.spec) is None
+    assert mirror(small.on, small.spec, small.ledger) == 1
+    assert mirror_head(small.on, small.spec) == head(small)

@@ -80,7 +80,7 @@ def build_asset(
         try:
             for record in work(spec, stage, todo, ctx):
                 records.append(record)
-                _progress(context, spec, name, len(records), len(todo), record)
+                _progress(context, spec, name, len(records), len(todo), record, quiet=len(keys) == 1)
             _complete(spec, name, todo, records)
         except TransientError as error:
             if context.retry_number < spec.retries.times:
@@ -238,12 +238,19 @@ def _delay(spec: PipelineSpec, attempt: int, error: TransientError) -> float:
 
 
 def _progress(
-    context: dg.AssetExecutionContext, spec: PipelineSpec, name: str, done: int, total: int, record: Record
+    context: dg.AssetExecutionContext,
+    spec: PipelineSpec,
+    name: str,
+    done: int,
+    total: int,
+    record: Record,
+    *,
+    quiet: bool,
 ) -> None:
     for listen in LISTENERS:
         listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
     # Of one partition the materialization itself tells: a log line would cost as much as an event.
-    if total > 1 and (done == total or done % max(total // 4, 50) == 0):
+    if not quiet and (done == total or done % max(total // 4, 50) == 0):
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")
 
 

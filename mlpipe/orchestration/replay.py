@@ -43,6 +43,9 @@ from mlpipe.stores.store import Store
 REPLAY_TAG = "mlpipe/replay"
 TRAINING = ("model", "evaluation", "release")
 HISTORY = ("raw", "validated", "features", "labels")
+FACTS = ("raw", "validated", "features")
+MONTH = 31
+"""So many partitions are read at once."""
 HOME = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
 
@@ -170,6 +173,7 @@ class Replay:
         self._check_ledger(todo)
         if todo:
             self._history(tell)
+            self._facts(todo, tell)
         # Nights that were lived through are asked again: that costs little, and finds a training that was killed.
         for key in self.keys:
             text = self._live(key, watched=key in done)
@@ -254,6 +258,24 @@ class Replay:
             moment = self._clock(calendar.window(first).start)
             request = Request("ingest", missing[0], missing[-1], (), "replay", self._reason, moment)
             run(self.spec, self.defs, self.on, self._tagged(request))
+
+    def _facts(self, todo: Sequence[str], tell: Callable[[Told], None]) -> None:
+        """Rows to features of the nights to come, a month at a time: what happened does not depend on when it is looked at.
+
+        Labels, and all that is concluded, are made in their own night. A month that cannot be read is left to its nights, each of
+        which then fails or succeeds by itself.
+        """
+        heads = self.heads().find(f"{self.spec.name}/features", self.keys)
+        missing = [k for k in todo if k not in heads]
+        for start in range(0, len(missing), MONTH):
+            first, last = missing[start], missing[start : start + MONTH][-1]
+            tell(Told(first, 0, len(self.keys), None, f"{first} to {last}: rows to features"))
+            moment = self._clock(self.moment(last))
+            request = Request("ingest", first, last, FACTS, "replay", self._reason, moment)
+            try:
+                run(self.spec, self.defs, self.on, self._tagged(request))
+            except MlpipeError as error:
+                tell(Told(first, 0, len(self.keys), None, f"not all at once: {first_line(error)}"))
 
     def _check_ledger(self, nights: Sequence[str]) -> None:
         """A past that others have decided beyond cannot be lived through in the same chain."""

@@ -1,5 +1,6 @@
 """Labelled rows of a window: features and labels of its good partitions, met row by row."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from mlpipe.records.record import Input
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.frames import DAY, KNOWN, LABEL, ROW, stacked
+from mlpipe.stores.store import Store
 
 __all__ = [
     "DAY",
@@ -85,19 +87,64 @@ def _unusable(features: Head | None, labels: Head | None) -> str:
 
 
 def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -> pd.DataFrame | None:
-    """Rows of a table with their labels: by row where both come from the same raw table, else by key; None when neither is possible."""
-    left = ctx.store.get_table(rows.outputs[name].id)
-    right = ctx.store.get_table(labels.outputs["labels"].id)
-    right = right[right[KNOWN] <= pd.Timestamp(ctx.run.as_of)]
-    column = spec.label.name
-    if (rows.data or {}).get("raw") == (labels.data or {}).get("raw"):
-        on = [ROW]
-    else:
-        on = [k for k in spec.sources[spec.primary].keys if k in left and k in right]
+    """Rows of a table with their labels: by row where both come from the same raw table, else by key; None when neither is possible.
+
+    Only labels that were known at the run's clock.
+    """
+    same = (rows.data or {}).get("raw") == (labels.data or {}).get("raw")
+    keys = (ROW,) if same else tuple(spec.sources[spec.primary].keys)
+    ids = rows.outputs[name].id, labels.outputs["labels"].id
+    whole = _MET.get(ctx.store, (*ids, keys, spec.label.name))
+    if whole is None:
+        return None
+    known = whole[_KNOWN] <= pd.Timestamp(ctx.run.as_of)
+    found = whole if known.all() else whole[known].reset_index(drop=True)
+    return found.drop(columns=_KNOWN)
+
+
+_KNOWN = "_label_known"
+_Pair = tuple[str, str, tuple[str, ...], str]
+
+
+class _Met:
+    """Tables that have met their labels, whenever these were known. Tables never change, so nothing here grows stale.
+
+    A training shares most of its window with the one before it, and the nights of a window meet the same days again and again.
+    """
+
+    MOST = 256 * 2**20
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[tuple[str, _Pair], tuple[pd.DataFrame | None, int]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, store: Store, pair: _Pair) -> pd.DataFrame | None:
+        """The rows of both; None when they have no key in common. Not to be changed."""
+        key = (store.url, pair)
+        if key in self._frames:
+            self._frames.move_to_end(key)
+            return self._frames[key][0]
+        frame = self._meet(store, *pair)
+        size = 0 if frame is None else int(frame.memory_usage(deep=True).sum())
+        if size <= self.MOST // 4:
+            self._frames[key] = (frame, size)
+            self._bytes += size
+        while self._bytes > self.MOST:
+            self._bytes -= self._frames.popitem(last=False)[1][1]
+        return frame
+
+    def _meet(
+        self, store: Store, left_id: str, right_id: str, keys: Sequence[str], label: str
+    ) -> pd.DataFrame | None:
+        left, right = store.get_table(left_id), store.get_table(right_id)
+        on = [k for k in keys if k in left and k in right]
         if not on:
             return None
-    truth = right[on].assign(**{LABEL: right[column]}).dropna(subset=on)
-    return left.merge(truth, on=on, how="inner", sort=False)
+        truth = right[on].assign(**{LABEL: right[label], _KNOWN: right[KNOWN]}).dropna(subset=on)
+        return left.merge(truth, on=on, how="inner", sort=False)
+
+
+_MET = _Met()
 
 
 def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -46,6 +46,7 @@ class Store:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self._tables: OrderedDict[tuple[str, tuple[str, ...] | None], pa.Table] = OrderedDict()
+        self._tables_bytes = 0
         self._lock = threading.Lock()
         self._suffixes = dict(_SUFFIXES)
         self._behind: Behind | None = None
@@ -216,9 +217,11 @@ class Store:
         if table.nbytes > _CACHE_BYTES // 4:
             return
         with self._lock:
+            if key not in self._tables:
+                self._tables_bytes += table.nbytes
             self._tables[key] = table
-            while sum(t.nbytes for t in self._tables.values()) > _CACHE_BYTES:
-                self._tables.popitem(last=False)
+            while self._tables_bytes > _CACHE_BYTES:
+                self._tables_bytes -= self._tables.popitem(last=False)[1].nbytes
 
     def add_record(self, pipeline: str, record_id: str, data: bytes) -> bool:
         """Append a record; False when these very bytes were there. Raises `StoreError` when others are."""

@@ -35,7 +35,9 @@ def main() -> int:
             return int(end.code)
     took = time.perf_counter() - started
     print(f"\nDone in {took:.0f} s. Look at it: make ui, then http://127.0.0.1:3000/asset-groups")
-    print("Who decided what, and how to go back: cd examples/flights, then mlpipe history flights; mlpipe rollback --help")
+    print(
+        "Who decided what, and how to go back: cd examples/flights, then mlpipe history flights; mlpipe rollback --help"
+    )
     return 0
 
 

@@ -237,7 +237,11 @@ def test_an_error_that_nobody_foresaw_is_a_paragraph_too(cli: Cli, monkeypatch: 
 
 def test_check_says_that_all_is_good_and_what_is_off(cli: Cli) -> None:
     told = cli("check")
-    assert told.code == 0 and told.out.startswith("shop: good. 1 source") and "schedule and sensors are off" in told.out
+    assert (
+        told.code == 0
+        and told.out.startswith("shop: good. 1 source")
+        and "schedule and sensors are off" in told.out
+    )
     assert told.err == ""
 
 

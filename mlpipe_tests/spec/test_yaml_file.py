@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlpipe as ml
-from mlpipe.errors import SpecError
+from mlpipe.errors import NotFoundError, SpecError
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.yaml_file import build_mapping, read
+from mlpipe.spec.yaml_file import build_mapping, policy_file, read
 from mlpipe_tests.spec.declared import FILE, YAML, declared, loaded
 
 FUNCTIONS = """\
@@ -349,3 +349,39 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_settings_key_that_is_no_text_is_refused() -> None:
     with pytest.raises(SpecError):
         ml.Pipeline(name="x", tags={1: "x"}, problem={None: 1})
+
+
+# -- a policy in a file of its own -----------------------------------------------------------------------------------
+
+
+def test_a_policy_is_the_keys_of_retrain_with_or_without_that_name(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("every: week\ndrift: 0.3\ncool_down: 3d\n")
+    policy = policy_file(path)
+    assert (policy.every, policy.drift, policy.cool_down.days) == ("week", 0.3, 3)
+    path.write_text("retrain:\n  every: never\n  performance: 0.02\n")
+    assert policy_file(path).performance == 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("every: week\ndrfit: 0.3\n", 2, "unknown key 'drfit'. Did you mean 'drift'?"),
+        ("retrain:\n  drift: -1\n", 2, "drift must be 'calibrated', a number above 0, or null"),
+        ("every: fortnight\n", 1, "never"),
+    ],
+)
+def test_a_mistake_in_a_policy_is_told_with_its_line(tmp_path: Path, text: str, line: int, what: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as told:
+        policy_file(path)
+    assert f"{path}:{line}" in str(told.value) and what in str(told.value)
+
+
+def test_a_policy_that_is_no_mapping_or_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="cannot be read"):
+        policy_file(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- week\n")
+    with pytest.raises(SpecError, match="one mapping of the keys of 'retrain'"):
+        policy_file(tmp_path / "list.yaml")

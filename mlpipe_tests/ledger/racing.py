@@ -82,8 +82,10 @@ def survey(url: str) -> tuple[Entry, ...]:
         champion = entry.to_version
         seen.add(champion)
     # The same by the fold: after any entry from the first promotion on, one version is in production and no more.
-    first = next(e.number for e in entries if e.kind in MOVES)
+    first = next((e.number for e in entries if e.kind in MOVES), len(entries) + 1)
     for cut in {*range(1, len(entries), max(1, len(entries) // 200)), first - 1, first, len(entries)}:
+        if cut > len(entries):
+            continue
         stages = [v.stage for v in fold(entries[:cut]).versions.values()]
         assert stages.count("production") == (cut >= first)
     return entries

@@ -251,8 +251,9 @@ class Replay:
         needed = list(calendar.before(first, self.spec.training_window))
         if needed and self.spec.features.look_back:
             needed = [*calendar.before(needed[0], self.spec.features.look_back), *needed]
-        heads = self.heads().find(f"{self.spec.name}/features", needed)
-        missing = [k for k in needed if k not in heads]
+        # The last of an ingest's assets: what was killed on the way has no labels yet, and a training would go without those days.
+        heads = [self.heads().find(f"{self.spec.name}/{name}", needed) for name in ("features", "labels")]
+        missing = [k for k in needed if any(k not in found for found in heads)]
         if missing:
             tell(Told(first, 0, len(self.keys), None, f"{missing[0]} to {missing[-1]} come first"))
             moment = self._clock(calendar.window(first).start)

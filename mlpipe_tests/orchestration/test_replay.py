@@ -195,6 +195,16 @@ def test_after_a_rollback_nothing_is_promoted_until_somebody_acknowledges(home: 
     assert world.ledger.state().champion == back
 
 
+def test_a_history_that_was_killed_before_its_labels_is_made_whole(home: Path) -> None:
+    with dg.DagsterInstance.get() as on:
+        world = world_at(home, on)
+        half = Request("ingest", "2024-01-01", "2024-01-12", ("raw", "validated", "features"))
+        run(world.spec, world.defs, on, half)
+        past = live(world, last="2024-01-14")
+    assert [a.outcome for a in past.attempts] == ["promoted"]
+    assert [d.version for d in past.days] == [None, 1]
+
+
 def test_two_at_once_are_not_possible(home: Path) -> None:
     with dg.DagsterInstance.get() as on:
         world = world_at(home, on)

@@ -136,6 +136,12 @@ class CsvSource(Files):
     options: dict[str, Any] = {}
 
 
+class JsonLinesSource(Files):
+    """JSON lines, also compressed: one record a line. Records within records become columns ``outer.inner``, lists JSON text."""
+
+    type: Literal["jsonl"] = "jsonl"
+
+
 class SqlSource(Source):
     """A table, or a query with ``:start`` and ``:end``, read through SQLAlchemy. ``${NAME}`` in the URL comes from the environment."""
 
@@ -170,6 +176,6 @@ class UpstreamSource(Source):
 
 
 AnySource = Annotated[
-    ParquetSource | CsvSource | SqlSource | LoadSource | UpstreamSource,
+    ParquetSource | CsvSource | JsonLinesSource | SqlSource | LoadSource | UpstreamSource,
     Field(discriminator="type"),
 ]

@@ -4,7 +4,6 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, UserCodeError, did_you_mean
-from mlpipe.spec.calendar import WHOLE, Calendar
+from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.sources import CsvSource, Files, LoadSource, ParquetSource, Source, SqlSource, UpstreamSource
+from mlpipe.spec.sources import Files, LoadSource, Source, SqlSource, UpstreamSource
 from mlpipe.stages.context import Context
 from mlpipe.stages.databases import query
 from mlpipe.stages.deadline import _Expired, deadline
+from mlpipe.stages.files import read
 from mlpipe.stages.passing import FIX, passing
 from mlpipe.stages.times import instants
 
@@ -74,7 +74,7 @@ def _pieces(
         for key in keys:
             at = f"{where}, partition {key}"
             try:
-                piece = Piece(_timed(_file(source, spec, key, at), source, spec.partitions, at))
+                piece = Piece(_timed(read(source, spec.base_dir, key, at), source, spec.partitions, at))
             except MlpipeError as error:
                 yield key, error
             else:
@@ -88,7 +88,7 @@ def _pieces(
             return
         frame = pd.concat(frames, ignore_index=True) if len({id(f) for f in frames}) > 1 else frames[0]
     elif isinstance(source, Files):
-        frame = _file(source, spec, None, where)
+        frame = read(source, spec.base_dir, None, where)
     elif isinstance(source, SqlSource):
         window = None if spec.partitions.every == "none" else spec.partitions.bounds(keys)
         frame = query(source, spec, window, where)
@@ -163,104 +163,6 @@ def _settled(frame: pd.DataFrame) -> pd.DataFrame:
         if exact and (np.floor(values) == values).all():
             whole[name] = column.astype("int64")
     return frame.assign(**whole) if whole else frame
-
-
-# -- files --------------------------------------------------------------------------------------------------------
-
-
-def _file(source: Files, spec: PipelineSpec, key: str | None, where: str) -> pd.DataFrame:
-    try:
-        return _files(source, spec.base_dir / source.path.replace("{partition}", key or WHOLE), where)
-    except OSError as error:
-        # A remote disk that is away for a moment is no missing file.
-        passes = passing(error)
-        if passes is not None:
-            raise passes.raised(f"{source.path} cannot be reached: {error}", where) from error
-        raise SourceError(
-            f"{source.path} cannot be read: {error}", where=where, fix="May this user read it?"
-        ) from error
-
-
-def _files(source: Files, path: Path, where: str) -> pd.DataFrame:
-    if not path.exists():
-        raise SourceError(f"there is no file {path}", where=where, fix=_near(path))
-    files = (
-        sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
-        if path.is_dir()
-        else [path]
-    )
-    if not files:
-        raise SourceError(
-            f"the folder {path} holds no files", where=where, fix="Put the data there, or mend 'path'."
-        )
-    frames = [_read(source, file, where) for file in files]
-    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-
-
-def _near(path: Path) -> str:
-    folder = path.parent
-    if not folder.is_dir():
-        return f"The folder {folder} does not exist either; mend 'path'."
-    return (
-        did_you_mean(path.name, sorted(p.name for p in folder.iterdir())[:200])
-        or f"The folder {folder} is empty."
-    )
-
-
-def _read(source: Files, file: Path, where: str) -> pd.DataFrame:
-    stat = file.stat()
-    if isinstance(source, CsvSource):
-        return _csv(str(file), stat.st_mtime_ns, stat.st_size, _Options(source.options), where)
-    if isinstance(source, ParquetSource):
-        return _parquet(str(file), stat.st_mtime_ns, stat.st_size, where)
-    raise SourceError(f"unknown kind of file source {type(source).__name__}", where=where)
-
-
-@dataclass(frozen=True)
-class _Options:
-    """Options of a reader, hashed by their text: they may hold lists and mappings, which have no hash of their own."""
-
-    given: dict[str, Any]
-
-    def __hash__(self) -> int:
-        return hash(repr(sorted(self.given.items(), key=lambda item: item[0])))
-
-
-@lru_cache(maxsize=4)
-def _csv(file: str, mtime: int, size: int, options: _Options, where: str) -> pd.DataFrame:
-    try:
-        frame: pd.DataFrame = pd.read_csv(file, **{"low_memory": False, **options.given})
-        return frame
-    except pd.errors.EmptyDataError:
-        raise SourceError(
-            f"the file {file} is empty",
-            where=where,
-            fix="A CSV file needs at least its line of column names.",
-        ) from None
-    except (pd.errors.ParserError, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise SourceError(
-            f"the file {file} cannot be read as CSV: {error}",
-            where=where,
-            fix="Mend the file, or set 'options' (sep, encoding, …).",
-        ) from None
-
-
-@lru_cache(maxsize=4)
-def _parquet(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        frame: pd.DataFrame = pq.read_table(file).to_pandas()
-        return frame
-    except (pa.ArrowException, OSError) as error:
-        if passing(error) is not None:
-            raise
-        raise SourceError(
-            f"the file {file} cannot be read as Parquet: {error}",
-            where=where,
-            fix="It may be cut short; write it again.",
-        ) from None
 
 
 # -- functions ----------------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ class Calendar(Node):
                 )
             return Window(start=DISTANT_PAST, end=DISTANT_FUTURE)
         start = self._parse(key)
-        if start is None or start < self.first or start >= (self.last_end or DISTANT_FUTURE):
+        if start is None or not self.has(key):
             until = f" and before {self.end}" if self.end else ""
             raise NotFoundError(
                 f"unknown partition {key!r}",
@@ -197,6 +197,13 @@ class Calendar(Node):
                 f"one every {self.every} from {self.start}{until}, in {self.timezone}.",
             )
         return Window(start=start, end=self._next(start))
+
+    def has(self, key: str) -> bool:
+        """Whether a text is the key of a partition of this calendar."""
+        if self.every == "none":
+            return key == WHOLE
+        start = self._parse(key)
+        return start is not None and self.first <= start < (self.last_end or DISTANT_FUTURE)
 
     def _parse(self, key: str) -> datetime | None:
         """Start of the unit with exactly this key; None when there is none."""

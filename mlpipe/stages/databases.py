@@ -2,8 +2,11 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -30,17 +33,52 @@ def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: s
     SourceError, DataError
         When the query is wrong, or a table or column does not exist.
     """
+    with connected(
+        source.url, spec.base_dir, source.timezone or spec.partitions.timezone, where
+    ) as connection:
+        statement = _statement(source, spec, window, connection, where)
+        return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
+
+
+def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | None:
+    """Least and greatest event time of a table, as the database gives them; None for a query, and for a table without rows.
+
+    Raises as `query`.
+    """
     import sqlalchemy as sa
 
-    engine = _engine(_url(source.url, str(spec.base_dir), where))
+    if source.table is None or source.event_time is None:
+        return None
+    with connected(
+        source.url, spec.base_dir, source.timezone or spec.partitions.timezone, where
+    ) as connection:
+        time = _time(_table(source, connection, where), source.event_time, where)
+        if connection.dialect.name == "sqlite":
+            time = sa.type_coerce(time, sa.String)
+        row = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
+    return None if row[0] is None else pd.Series(list(row))
+
+
+@contextmanager
+def connected(url: str, base_dir: Path, zone: str, where: str) -> Iterator[Any]:
+    """A connection; whatever the database says against what is done with it becomes one sentence.
+
+    Raises
+    ------
+    TransientError
+        When the database does not answer, which may pass.
+    SourceError
+        When the URL cannot be used, or a statement is wrong.
+    """
+    import sqlalchemy as sa
+
+    engine = _engine(_url(url, str(base_dir), where))
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
                 # Local bounds then mean the same against columns with a time zone and without.
-                zone = source.timezone or spec.partitions.timezone
                 connection.execute(sa.select(sa.func.set_config("TimeZone", zone, False)))
-            statement = _statement(source, spec, window, connection, where)
-            return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
+            yield connection
     except (pd.errors.DatabaseError, sa.exc.SQLAlchemyError, OSError, ValueError, TypeError) as error:
         # pandas wraps what the query raises, but not what the connection raises.
         wrapped = isinstance(error, pd.errors.DatabaseError)

@@ -74,7 +74,7 @@ def _pieces(
         for key in keys:
             at = f"{where}, partition {key}"
             try:
-                piece = Piece(_timed(read(source, spec.base_dir, key, at), source, spec.partitions, at))
+                piece = Piece(timed(read(source, spec.base_dir, key, at), source, spec.partitions, at))
             except MlpipeError as error:
                 yield key, error
             else:
@@ -84,7 +84,7 @@ def _pieces(
         frames = [_frame(ctx.upstream[name](key), f"{where} (asset {source.asset})") for key in keys]
         if source.event_time is None or spec.partitions.every == "none":
             for key, frame in zip(keys, frames, strict=True):
-                yield key, Piece(_timed(frame, source, spec.partitions, where))
+                yield key, Piece(timed(frame, source, spec.partitions, where))
             return
         frame = pd.concat(frames, ignore_index=True) if len({id(f) for f in frames}) > 1 else frames[0]
     elif isinstance(source, Files):
@@ -96,10 +96,11 @@ def _pieces(
         frame = _call(source, spec, keys, where)
     else:
         raise SourceError(f"unknown kind of source {type(source).__name__}", where=where)
-    yield from _cut(_timed(frame, source, spec.partitions, where), source, spec.partitions, keys)
+    yield from _cut(timed(frame, source, spec.partitions, where), source, spec.partitions, keys)
 
 
-def _timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) -> pd.DataFrame:
+def timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) -> pd.DataFrame:
+    """Rows as a source declares them: its columns, and event times as instants in UTC."""
     frame = _columns(frame, source, where)
     if source.event_time is None or not len(frame):
         return frame

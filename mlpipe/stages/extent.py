@@ -1,0 +1,98 @@
+"""From which partition to which there is data: what "all the data" means."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from mlpipe.errors import SourceError
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.sources import Files, Source, SqlSource
+from mlpipe.stages.databases import extremes
+from mlpipe.stages.files import read
+from mlpipe.stages.sources import timed
+
+
+def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
+    """First and last partition of the calendar that hold data and have ended.
+
+    Files and tables of the primary source are looked at. What a function, a query or another asset will give cannot be known before it is
+    asked: there it is the whole calendar up to now.
+
+    Parameters
+    ----------
+    now
+        Partitions that end later do not count.
+
+    Returns
+    -------
+    tuple of str, or None
+        None for a pipeline without partitions.
+
+    Raises
+    ------
+    SourceError
+        When the source holds no row in any partition that has ended; saying where its rows lie.
+    TransientError, DataError
+        When it cannot be read.
+    """
+    calendar = spec.partitions
+    if calendar.every == "none":
+        return None
+    name = spec.primary
+    where = f"pipeline {spec.name}, source {name}"
+    found = _instants(spec, spec.sources[name], where)
+    ended = calendar.last_end if calendar.last_end is not None and calendar.last_end <= now else now
+    if found is None:
+        keys = calendar.complete_until(ended)
+    elif not len(found):
+        raise SourceError(
+            "the source holds no rows", where=where, fix="Put the data there, or mend the source."
+        )
+    else:
+        keys = calendar.keys_between(found.min().to_pydatetime(), found.max().to_pydatetime() + _TICK)
+        keys = tuple(k for k in keys if calendar.window(k).end <= ended)
+    if not keys:
+        rows = "" if found is None or not len(found) else f"; its rows lie in {found.min()} to {found.max()}"
+        raise SourceError(
+            f"no partition that has ended holds rows{rows}",
+            where=where,
+            fix=f"Partitions begin at {calendar.start} ('start'), one every {calendar.every}.",
+        )
+    return keys[0], keys[-1]
+
+
+_TICK = pd.Timedelta(microseconds=1).to_pytimedelta()
+
+
+def _instants(spec: PipelineSpec, source: Source, where: str) -> pd.Series | None:
+    """Instants between which all rows lie; None when nobody can say."""
+    if isinstance(source, Files) and "{partition}" in source.path:
+        return pd.Series(list(_named(spec, source)), dtype="datetime64[us, UTC]")
+    if source.event_time is None:
+        return None
+    if isinstance(source, SqlSource):
+        both = None if source.table is None else extremes(source, spec, where)
+        if both is None:
+            return None if source.query is not None else pd.Series(dtype="datetime64[us, UTC]")
+        frame = pd.DataFrame({source.event_time: both})
+        alone = source.model_copy(update={"columns": (), "keys": (), "join": None})
+        return timed(frame, alone, spec.partitions, where)[source.event_time].dropna()
+    if isinstance(source, Files):
+        frame = timed(read(source, spec.base_dir, None, where), source, spec.partitions, where)
+        return frame[source.event_time].dropna()
+    return None
+
+
+def _named(spec: PipelineSpec, source: Files) -> Iterator[datetime]:
+    """Starts of the partitions that have a file of their own."""
+    before, _, after = source.path.partition("{partition}")
+    calendar = spec.partitions
+    folder = (spec.base_dir / f"{before}x").parent
+    start = (spec.base_dir / f"{before}x").name.removesuffix("x")
+    rest = after.split("/", 1)[0]
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith(start) and path.name.endswith(rest):
+            key = path.name[len(start) : len(path.name) - len(rest)]
+            if calendar.has(key) and (spec.base_dir / source.path.replace("{partition}", key)).exists():
+                yield calendar.window(key).start.astimezone(UTC)

@@ -41,8 +41,8 @@ def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
         return None
     name = spec.primary
     where = f"pipeline {spec.name}, source {name}"
-    found = _instants(spec, spec.sources[name], where)
-    ended = calendar.last_end if calendar.last_end is not None and calendar.last_end <= now else now
+    ended = min(calendar.last_end or now, now)
+    found = _instants(spec, spec.sources[name], ended, where)
     if found is None:
         keys = calendar.complete_until(ended)
     elif not len(found):
@@ -65,10 +65,10 @@ def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
 _TICK = pd.Timedelta(microseconds=1).to_pytimedelta()
 
 
-def _instants(spec: PipelineSpec, source: Source, where: str) -> pd.Series | None:
+def _instants(spec: PipelineSpec, source: Source, ended: datetime, where: str) -> pd.Series | None:
     """Instants between which all rows lie; None when nobody can say."""
     if isinstance(source, Files) and "{partition}" in source.path:
-        return pd.Series(list(_named(spec, source)), dtype="datetime64[us, UTC]")
+        return pd.Series(list(_named(spec, source, ended)), dtype="datetime64[us, UTC]")
     if source.event_time is None:
         return None
     if isinstance(source, SqlSource):
@@ -84,8 +84,8 @@ def _instants(spec: PipelineSpec, source: Source, where: str) -> pd.Series | Non
     return None
 
 
-def _named(spec: PipelineSpec, source: Files) -> Iterator[datetime]:
-    """Starts of the partitions that have a file of their own."""
+def _named(spec: PipelineSpec, source: Files, ended: datetime) -> Iterator[datetime]:
+    """Starts of the partitions that have ended and have a file of their own."""
     before, _, after = source.path.partition("{partition}")
     calendar = spec.partitions
     folder = (spec.base_dir / f"{before}x").parent
@@ -94,5 +94,6 @@ def _named(spec: PipelineSpec, source: Files) -> Iterator[datetime]:
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name.startswith(start) and path.name.endswith(rest):
             key = path.name[len(start) : len(path.name) - len(rest)]
-            if calendar.has(key) and (spec.base_dir / source.path.replace("{partition}", key)).exists():
+            file = spec.base_dir / source.path.replace("{partition}", key)
+            if calendar.has(key) and calendar.window(key).end <= ended and file.exists():
                 yield calendar.window(key).start.astimezone(UTC)

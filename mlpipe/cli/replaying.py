@@ -18,11 +18,13 @@ def add(commands: Any) -> None:
         "replay",
         replay,
         text,
-        "example:\n  mlpipe replay flights --from 2013-04-01 --to 2013-09-30 --policy weekly.yaml",
+        "examples:\n  mlpipe replay churn\n  mlpipe replay flights --from 2013-04-01 --to 2013-09-30 --policy weekly.yaml",
     )
-    made.add_argument("--from", dest="first", metavar="PARTITION", required=True, help="first partition")
     made.add_argument(
-        "--to", dest="last", metavar="PARTITION", required=True, help="last partition, included"
+        "--from", dest="first", metavar="PARTITION", help="first partition; default: the first with data"
+    )
+    made.add_argument(
+        "--to", dest="last", metavar="PARTITION", help="last partition, included; default: the last with data"
     )
     made.add_argument(
         "--policy",
@@ -54,6 +56,7 @@ def replay(args: argparse.Namespace) -> int:
     from mlpipe.orchestration.lived import gathered
     from mlpipe.orchestration.locate import pipeline_of
     from mlpipe.orchestration.replay import asked, replaying
+    from mlpipe.orchestration.runs import past
     from mlpipe.spec.yaml_file import policy_file
     from mlpipe.stages.retraining import policy_of
     from mlpipe.views.progress import nights
@@ -62,13 +65,17 @@ def replay(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     spec, defs = pipeline_of(args.pipeline, Path.cwd(), args.target)
+    if spec.partitions.every == "none" and not (args.first or args.last):
+        print(f"{spec.name}: there is nothing to live through, for the pipeline has no partitions in time.")
+        return 0
+    first, last = past(spec, args.first, args.last)
     policy = policy_of(policy_file(Path(args.policy))) if args.policy else None
-    what = asked(spec, args.first, args.last, policy, args.ledger, args.inject)
-    with replaying(spec, defs, what) as past:
+    what = asked(spec, first, last, policy, args.ledger, args.inject)
+    with replaying(spec, defs, what) as replayed:
         with nights(spec.name) as tell:
-            past.live(tell)
-        lived = gathered(past, time.perf_counter() - started)
-    folder = Path(args.out) if args.out else past.folder
+            replayed.live(tell)
+        lived = gathered(replayed, time.perf_counter() - started)
+    folder = Path(args.out) if args.out else replayed.folder
     written = {"timeline.svg": svg(lived), "replay.json": as_json(lived), "replay.md": as_markdown(lived)}
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in written.items():

@@ -1,6 +1,7 @@
 """`mlpipe run`."""
 
 import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ def add(commands: Any) -> None:
         "run",
         run,
         text,
-        "example:\n  mlpipe run flights --from 2013-01-01 --to 2013-06-30 --train-at 2013-04-01",
+        "examples:\n  mlpipe run flights\n  mlpipe run flights --from 2013-01-01 --to 2013-06-30 --train-at 2013-04-01",
     )
     made.add_argument(
         "--from",
         dest="first",
         metavar="PARTITION",
-        help="first partition; needed unless the pipeline has none",
+        help="first partition; default: all the data there is, with a training at the end",
     )
     made.add_argument(
-        "--to", dest="last", metavar="PARTITION", help="last partition, included; default: the first"
+        "--to",
+        dest="last",
+        metavar="PARTITION",
+        help="last partition, included; default: that of --from, or the last with data",
     )
     made.add_argument(
         "--train-at",
@@ -50,19 +54,22 @@ def run(args: argparse.Namespace) -> int:
     from mlpipe.orchestration.runs import execute, heads_of, plan, span
     from mlpipe.orchestration.runtime import LISTENERS, instant_of
     from mlpipe.records.codec import from_bytes
-    from mlpipe.spec.calendar import WHOLE
-    from mlpipe.views.progress import bars
+    from mlpipe.stages.extent import batches
+    from mlpipe.views.progress import bars, spent
     from mlpipe.views.summary import summary
 
+    started = time.perf_counter()
     spec, defs = pipeline_of(args.pipeline, Path.cwd(), args.target)
     first, last = span(spec, args.first, args.last, args.train_at)
     if args.as_of:
         instant_of(args.as_of, "--as-of")
-    train_at = args.train_at or ([WHOLE] if spec.partitions.every == "none" else [])
+    train_at = args.train_at or ([last] if not args.first else [])
     if args.watch_to:
         spec.partitions.window(args.watch_to)
     why = {"reason": args.reason, "as_of": args.as_of}
-    requests = plan(spec, first, last, train_at, watch_to=args.watch_to, **why)
+    keys = spec.partitions.keys(first, last)
+    ranges = None if args.first else batches(spec, keys)
+    requests = plan(spec, first, last, train_at, watch_to=args.watch_to, batches=ranges, **why)
     with bars() as (tell, listen):
         LISTENERS.append(listen)
         try:
@@ -70,11 +77,12 @@ def run(args: argparse.Namespace) -> int:
         finally:
             LISTENERS.remove(listen)
     store, ledger = opened(spec)
-    heads = heads_of(spec, sorted({*spec.partitions.keys(first, last), *train_at}))
+    heads = heads_of(spec, sorted({*keys, *train_at}))
     evaluations = [
         from_bytes(store.get_record(spec.name, h.record))
         for k, h in heads["evaluation"].items()
         if k in train_at
     ]
     print(summary(spec.name, heads, evaluations, ledger.state()))
+    print(f"\n{spent(time.perf_counter() - started)}")
     return 0

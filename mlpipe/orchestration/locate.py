@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ import yaml
 from mlpipe.errors import MlpipeError, NotFoundError, UserCodeError, did_you_mean
 from mlpipe.orchestration.causes import cause, first_line, place
 from mlpipe.orchestration.definitions import PIPELINES
+from mlpipe.orchestration.settled import settle
+from mlpipe.orchestration.toml_file import table_of
 from mlpipe.spec.pipeline import PipelineSpec
 
 FIX = (
@@ -73,6 +74,9 @@ def pipeline_of(name: str, folder: Path, target: str | None = None) -> tuple[Pip
     MlpipeError
         As `definitions_at`; also when Dagster refuses the definitions.
     """
+    if target is None and _project(folder / name):
+        # A project that `mlpipe init` made, seen from the folder that it was made in.
+        folder = folder / name
     defs = definitions_at(folder, target)
     names = _pipelines(defs, folder)
     if name not in names:
@@ -94,6 +98,7 @@ def checked(folder: Path, target: str | None, name: str | None) -> list[str]:
     """
     if name is not None:
         pipeline_of(name, folder, target)
+        return [name]
     names = _pipelines(definitions_at(folder, target), folder)
     if not names:
         raise NotFoundError(
@@ -101,7 +106,7 @@ def checked(folder: Path, target: str | None, name: str | None) -> list[str]:
             where=str(folder),
             fix="Declare one: mlpipe.Pipeline(…).definitions().",
         )
-    return names if name is None else [name]
+    return names
 
 
 def _pipelines(defs: dg.Definitions, folder: Path) -> list[str]:
@@ -143,12 +148,21 @@ def _named(target: str, folder: Path) -> tuple[str, Path]:
     return target, folder
 
 
-def _found(folder: Path) -> tuple[str, Path]:
+def _project(folder: Path) -> dict[str, Any]:
+    """Settings of the project in a folder, as `dg` knows them; empty when there is none."""
     for file, inside in (("pyproject.toml", ("tool", "dg")), ("dg.toml", ())):
-        project = _table(folder / file, (*inside, "project"))
+        project = table_of(folder / file, (*inside, "project"))
         if "root_module" in project:
-            root = folder / "src" if (folder / "src").is_dir() else folder
-            return project.get("code_location_target_module") or f"{project['root_module']}.definitions", root
+            return dict(project)
+    return {}
+
+
+def _found(folder: Path) -> tuple[str, Path]:
+    project = _project(folder)
+    if project:
+        settle(folder)
+        root = folder / "src" if (folder / "src").is_dir() else folder
+        return project.get("code_location_target_module") or f"{project['root_module']}.definitions", root
     workspace = folder / "workspace.yaml"
     if workspace.is_file():
         try:
@@ -161,21 +175,6 @@ def _found(folder: Path) -> tuple[str, Path]:
     if (folder / "definitions.py").is_file():
         return str(folder / "definitions.py"), folder
     raise NotFoundError("there is no Dagster project here", where=str(folder), fix=FIX)
-
-
-def _table(file: Path, keys: tuple[str, ...]) -> Mapping[str, Any]:
-    """A table of a TOML file; empty when there is none."""
-    if not file.is_file():
-        return {}
-    try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise NotFoundError(
-            f"this is no valid TOML: {error}", where=str(file), fix="Mend the line."
-        ) from None
-    for key in keys:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table if isinstance(table, dict) else {}
 
 
 def _of_workspace(content: Mapping[str, Any], folder: Path, file: Path) -> tuple[str, Path]:

@@ -28,6 +28,7 @@ from mlpipe.orchestration.runtime import (
 from mlpipe.records.codec import Head
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.extent import extent
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -123,10 +124,13 @@ def plan(
     train_at: Sequence[str],
     *,
     watch_to: str | None = None,
+    batches: Sequence[tuple[str, str]] | None = None,
     reason: str = "",
     as_of: str | None = None,
 ) -> list[Request]:
     """The runs that bring a range of partitions up to date: ingest as one range, then trainings, predictions and monitor.
+
+    `batches` are first and last partitions of several ranges to ingest in one range's place, each small enough for the memory.
 
     Predictions and monitor are made from the earliest training on: before it there is no champion to predict with. The partitions
     between two trainings come between them, so that each is scored by the champion of its day. Without a training they are made for
@@ -137,7 +141,7 @@ def plan(
     def request(job: str, start: str, end: str, assets: tuple[str, ...] = ()) -> Request:
         return Request(job, start, end, assets, reason=note, as_of=as_of)
 
-    requests = [request("ingest", first, last)]
+    requests = [request("ingest", *batch) for batch in batches or [(first, last)]]
     trainings = sorted(set(train_at))
     last = last if watch_to is None else min(last, watch_to)
     if not trainings:
@@ -152,15 +156,19 @@ def plan(
     return requests
 
 
-def span(spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequence[str]) -> tuple[str, str]:
-    """First and last partition of what is asked for on the command line.
+def span(
+    spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequence[str] = ()
+) -> tuple[str, str]:
+    """First and last partition of what is asked for on the command line; without a first one, of all the data.
 
     Raises
     ------
     NotFoundError
         When a partition does not exist, or has not ended yet; naming the newest that has.
+    SourceError
+        When all the data is asked for and there is none.
     MlpipeError
-        When a bound is missing or not needed, or they stand the wrong way round.
+        When a bound is not needed, or they stand the wrong way round.
     """
     calendar = spec.partitions
     if calendar.every == "none":
@@ -170,12 +178,11 @@ def span(spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequ
                 fix=f"Leave --from, --to and --train-at out: mlpipe run {spec.name}",
             )
         return WHOLE, WHOLE
+    moment = now()
     if not first:
-        raise MlpipeError(
-            "--from is missing",
-            fix=f"Name the first partition, such as --from {calendar.key(calendar.first)}",
-        )
-    last, moment = last or first, now()
+        data = extent(spec, moment)
+        first, last = (calendar.key(calendar.first), last) if data is None else (data[0], last or data[1])
+    last = last or first
     for key in (first, last, *train_at):
         if calendar.window(key).end > moment:
             ended = calendar.complete_until(moment)
@@ -186,6 +193,20 @@ def span(spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequ
     if not calendar.keys(first, last):
         raise MlpipeError(f"--to {last} is before --from {first}", fix="Swap them.")
     return first, last
+
+
+def past(spec: PipelineSpec, first: str | None, last: str | None) -> tuple[str, str]:
+    """First and last partition to live through: those that were named, else those of all the data.
+
+    Raises
+    ------
+    SourceError
+        When all the data is asked for and there is none.
+    """
+    if first and last:
+        return first, last
+    data = extent(spec, now()) or (WHOLE, WHOLE)
+    return first or data[0], last or data[1]
 
 
 def execute(

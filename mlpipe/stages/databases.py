@@ -59,6 +59,19 @@ def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | N
     return None if row[0] is None else pd.Series(list(row))
 
 
+def counted(source: SqlSource, spec: PipelineSpec, where: str) -> int | None:
+    """Rows of a table; None for a query. Raises as `query`."""
+    import sqlalchemy as sa
+
+    if source.table is None:
+        return None
+    with connected(
+        source.url, spec.base_dir, source.timezone or spec.partitions.timezone, where
+    ) as connection:
+        table = _table(source, connection, where)
+        return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())
+
+
 @contextmanager
 def connected(url: str, base_dir: Path, zone: str, where: str) -> Iterator[Any]:
     """A connection; whatever the database says against what is done with it becomes one sentence.

@@ -1,16 +1,20 @@
 """From which partition to which there is data: what "all the data" means."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
 
 from mlpipe.errors import SourceError
+from mlpipe.spec.calendar import DISTANT_FUTURE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Files, Source, SqlSource
-from mlpipe.stages.databases import extremes
+from mlpipe.stages.databases import counted, extremes
 from mlpipe.stages.files import read
 from mlpipe.stages.sources import timed
+
+MOST_ROWS = 200_000
+"""Rows of the primary source that one ingest reads at once, about."""
 
 
 def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
@@ -60,6 +64,26 @@ def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
             fix=f"Partitions begin at {calendar.start} ('start'), one every {calendar.every}.",
         )
     return keys[0], keys[-1]
+
+
+def batches(spec: PipelineSpec, keys: Sequence[str]) -> list[tuple[str, str]]:
+    """First and last keys of ranges that hold some `MOST_ROWS` rows each, where rows can be counted; else one range.
+
+    What a run holds in memory grows with its range. A partition is never cut.
+    """
+    source = spec.sources[spec.primary]
+    where = f"pipeline {spec.name}, source {spec.primary}"
+    rows = None
+    if isinstance(source, SqlSource):
+        rows = counted(source, spec, where)
+    elif isinstance(source, Files) and "{partition}" not in source.path:
+        rows = len(read(source, spec.base_dir, None, where))
+    if not rows or len(keys) < 2:
+        return [(keys[0], keys[-1])]
+    data = extent(spec, DISTANT_FUTURE)
+    spread = len(spec.partitions.keys(*data)) if data is not None else len(keys)
+    step = max(1, MOST_ROWS * spread // rows)
+    return [(keys[i], keys[min(i + step, len(keys)) - 1]) for i in range(0, len(keys), step)]
 
 
 _TICK = pd.Timedelta(microseconds=1).to_pytimedelta()

@@ -1,10 +1,18 @@
 """Progress of a command on the terminal: a bar a step, lines where there is no terminal."""
 
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+
+
+def spent(seconds: float) -> str:
+    """What a command took: time, and the most memory that this process has held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return f"Took {seconds:.1f} s and at most {peak / 2**20:,.0f} MB of memory."
 
 
 class Step(Protocol):

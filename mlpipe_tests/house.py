@@ -22,6 +22,7 @@ ORDER = (
     "stores",
     "ledger",
     "stages",
+    "scaffold",
     "index",
     "views",
     "notify",

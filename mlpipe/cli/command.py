@@ -29,8 +29,9 @@ def command(
     epilog: str = "",
     *,
     pipeline: bool = True,
+    target: bool = True,
 ) -> Any:
-    """Declare a command. `call` does it and returns its exit code; with `pipeline` it takes the name of one."""
+    """Declare a command. `call` does it and returns its exit code; with `pipeline` it takes the name of one, with `target` its place."""
     made = commands.add_parser(
         name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -38,12 +39,13 @@ def command(
     made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
     if pipeline:
         made.add_argument("pipeline", help="name of the pipeline")
-    made.add_argument(
-        "-f",
-        "--target",
-        metavar="FILE_OR_MODULE",
-        help="where its definitions are; default: the project or workspace in this folder",
-    )
+    if target:
+        made.add_argument(
+            "-f",
+            "--target",
+            metavar="FILE_OR_MODULE",
+            help="where its definitions are; default: the project or workspace in this folder, or the project NAME/",
+        )
     return made
 
 

@@ -136,7 +136,8 @@ def plan(
     between two trainings come between them, so that each is scored by the champion of its day. Without a training they are made for
     the whole range, by whoever is champion. `watch_to` is the last partition to predict and monitor; default: `last`.
     """
-    note = reason or f"mlpipe run {spec.name} --from {first} --to {last}"
+    span = "" if spec.partitions.every == "none" else f" --from {first} --to {last}"
+    note = reason or f"mlpipe run {spec.name}{span}"
 
     def request(job: str, start: str, end: str, assets: tuple[str, ...] = ()) -> Request:
         return Request(job, start, end, assets, reason=note, as_of=as_of)

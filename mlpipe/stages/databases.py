@@ -37,7 +37,13 @@ def query(source: SqlSource, spec: PipelineSpec, window: Window | None, where: s
         source.url, spec.base_dir, source.timezone or spec.partitions.timezone, where
     ) as connection:
         statement = _statement(source, spec, window, connection, where)
-        return pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
+        return queried(statement, connection)
+
+
+def queried(statement: Any, connection: Any) -> pd.DataFrame:
+    """Rows of a statement; whole numbers with nulls stay whole."""
+    frame: pd.DataFrame = pd.read_sql(statement, connection, dtype_backend="numpy_nullable")
+    return frame
 
 
 def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | None:

@@ -7,6 +7,7 @@ from mlpipe.core.gates import MARGIN
 from mlpipe.ledger.fold import State
 from mlpipe.records.codec import Head
 from mlpipe.records.record import MetricValue, Record
+from mlpipe.spec.calendar import DISTANT_PAST, WHOLE
 from mlpipe.spec.nodes import duration_text
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stores.verify import Usage
@@ -75,7 +76,8 @@ def _judged(record: Record) -> str:
     rows = [[n, *(_value(cells.get((s, n))) for s in splits)] for n in names]
     gates = [[str(g["verdict"]), str(g["sentence"])] for g in record.data.get("gates", [])]
     head = ["model" if s == "test" else s for s in splits]
-    title = f"Judged for {record.partition} on {record.data.get('rows', 0):,} rows, 95% intervals by resampling days:"
+    drawn = record.params.get("blocks") or ("rows" if record.partition == WHOLE else "days")
+    title = f"Judged for {record.partition} on {record.data.get('rows', 0):,} rows, 95% intervals by resampling {drawn}:"
     return "\n".join([title, table(["metric", *head], rows), "", table(["gate", "why"], gates)])
 
 
@@ -90,9 +92,8 @@ def _value(metric: MetricValue | None) -> str:
 def _decided(name: str, state: State) -> str:
     rows = []
     for version in state.versions.values():
-        rows.append(
-            [f"{name}@{version.number}", version.stage, f"{version.data_end:%Y-%m-%d}", version.reason]
-        )
+        until = "–" if version.data_end <= DISTANT_PAST else f"{version.data_end:%Y-%m-%d}"
+        rows.append([f"{name}@{version.number}", version.stage, until, version.reason])
     return (
         table(["version", "stage", "data until", "reason of the last decision"], rows)
         if rows

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from mlpipe.errors import SpecError
 from mlpipe.orchestration.causes import first_line
 from mlpipe.orchestration.definitions import definitions_of
+from mlpipe.orchestration.scaffolder import PipelineScaffolder
 from mlpipe.records.record import Record
 from mlpipe.spec.build import ALIASES
 from mlpipe.spec.pipeline import PipelineSpec
@@ -45,6 +46,7 @@ def _attributes() -> type[BaseModel]:
 PipelineAttributes = _attributes()
 
 
+@dg.scaffold_with(PipelineScaffolder)
 class PipelineComponent(dg.Component):
     """The machine-learning lifecycle of one pipeline: ingest, validate, feature, train, evaluate, register, monitor.
 

@@ -1,5 +1,6 @@
 """Find the data that somebody names, and read as much of it as a guess needs."""
 
+import os
 import re
 import shutil
 import urllib.error
@@ -12,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.errors import MlpipeError, SourceError
+from mlpipe.errors import SourceError
 from mlpipe.scaffold.dialect import PACKED, dialect_of
 from mlpipe.spec.sources import CsvSource, Files, JsonLinesSource, ParquetSource
 from mlpipe.stages.files import listed, read
@@ -104,7 +105,7 @@ def look(
 
         found = look_at_table(data, folder, time, table)
     else:
-        found = _files((folder / Path(data).expanduser()).absolute(), time)
+        found = _files(Path(os.path.normpath((folder / Path(data).expanduser()).absolute())), time)
     if not len(found.frame):
         raise SourceError(
             "there are no rows", where=found.origin, fix="Name data with at least some tens of rows."
@@ -240,16 +241,9 @@ def _kind_of(file: Path) -> str:
 
 def relative_to(source: dict[str, Any], base: Path, near: Path) -> dict[str, Any]:
     """The source with its path as seen from a project's folder, where the data lies near it; else absolute."""
-    import os
-
     if "path" not in source:
         return source
     path = Path(source["path"])
     if not path.is_relative_to(near):
         return source
     return {**source, "path": os.path.relpath(path, base)}
-
-
-def refuse(what: str, where: str, fix: str) -> MlpipeError:
-    """An error about data that no pipeline can be made for."""
-    return SourceError(what, where=where, fix=fix)

@@ -109,7 +109,7 @@ def code_version(spec: PipelineSpec, name: str) -> str:
     }
     settings: dict[str, Any] = {
         "validated": [s.contract.model_dump(mode="json", exclude={"repair"}) for s in spec.sources.values()],
-        "features": spec.features.model_dump(mode="json", exclude={"function"}),
+        "features": spec.features.model_dump(mode="json", exclude={"function", "missing"}),
         "labels": spec.label.model_dump(mode="json", exclude={"function"}),
         "model": [
             spec.model.estimator,

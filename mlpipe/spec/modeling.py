@@ -24,6 +24,8 @@ from mlpipe.spec.nodes import (
 )
 
 TaskName = Literal["binary", "multiclass", "regression"]
+Mechanism = Literal["mcar", "mar", "mnar"]
+"""Why a value is missing: completely at random, at random given other features, or not at random. It says what takes its place."""
 BASELINES = ("constant", "rule")
 """What a gate may compare with: the best constant answer, or the user's own rule."""
 MetricName = Annotated[str, one_of("metric", lambda: tuple(sorted(METRICS)))]
@@ -79,6 +81,10 @@ class Features(Node):
     )
     calendar: Names = Field(
         default=(), description="features that only tell the date; left out of drift alarms"
+    )
+    missing: dict[str, Mechanism] = Field(
+        default={},
+        description="why a feature is missing, by name: mcar (at random), mar (as other features tell), mnar (for its own sake)",
     )
 
     @model_validator(mode="after")

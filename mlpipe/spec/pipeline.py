@@ -274,6 +274,7 @@ class PipelineSpec(Node):
             (("monitor", "watch", i), c) for i, c in enumerate(self.monitor.watch)
         ]
         named += [(("features", "calendar", i), c) for i, c in enumerate(self.features.calendar)]
+        named += [(("features", "missing", c), c) for c in self.features.missing]
         for place, name in named if columns else ():
             if name not in columns:
                 yield place, f"{name!r} is no feature. {choices(name, columns)}"

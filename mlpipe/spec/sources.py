@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mlpipe.spec.calendar import Timezone
-from mlpipe.spec.nodes import Duration, Float, Int, KeyPath, Names, Node, Wrong, listed
+from mlpipe.spec.cleaning import Clean, Usual
+from mlpipe.spec.nodes import Duration, Float, Int, KeyPath, Names, Node, Wrong, choices, listed
 
 Dtype = Literal["int", "float", "number", "string", "bool", "datetime"]
 
@@ -31,10 +32,16 @@ class Column(Node):
     allowed: Annotated[tuple[Any, ...] | None, BeforeValidator(_optional_list)] = None
     pattern: str | None = Field(default=None, description="regular expression that each value must match")
     unique: bool = False
+    usual: Usual = Field(
+        default=None,
+        description="[low, high] in which numbers usually lie; others are reported, and their rows kept",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         wrong: list[tuple[KeyPath, str]] = []
+        if self.usual is not None and self.dtype in ("string", "bool", "datetime"):
+            wrong.append((("usual",), f"'usual' bounds numbers, and the column is declared as {self.dtype}"))
         if self.min is not None and self.max is not None and self.min > self.max:
             wrong.append((("min",), f"min {self.min:g} is above max {self.max:g}"))
         if self.pattern is not None:
@@ -106,8 +113,26 @@ class Source(Node):
     available_after: Duration = Field(
         default="0s", description="a row is known this long after its event time", validate_default=True
     )
+    clean: dict[str, Clean] = Field(
+        default={},
+        description="form of columns, by name: `to` number, bool, time or text, and how it is spelled; see docs/cleaning.md",
+    )
     contract: Contract = Contract()
     timeout: Duration | None = Field(default=None, description="longest time that one load may take")
+
+    @model_validator(mode="after")
+    def _formed(self) -> Self:
+        wrong: list[tuple[KeyPath, str]] = []
+        joined = () if self.join is None else self.join.on
+        read = [*(self.columns or ()), *self.keys, *joined, *filter(None, [self.event_time])]
+        for name in self.clean if self.columns is not None else ():
+            if name not in read:
+                wrong.append((("clean", name), f"{name!r} is not read. {choices(name, read)}"))
+        if self.event_time in self.clean and self.clean[self.event_time].to != "time":
+            wrong.append((("clean", self.event_time, "to"), "the event time must be a time"))
+        if wrong:
+            raise Wrong(*wrong)
+        return self
 
 
 class Files(Source):

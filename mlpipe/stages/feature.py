@@ -65,7 +65,7 @@ def _params(
     spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context
 ) -> dict[str, Any]:
     return {
-        "features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}),
+        "features": spec.features.model_dump(mode="json", exclude={"function", "calendar", "missing"}),
         "sources": {
             n: s.model_dump(mode="json", include={"join", "event_time", "available_after", "keys", "columns"})
             for n, s in spec.sources.items()

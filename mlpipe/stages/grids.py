@@ -23,7 +23,7 @@ def definition(spec: PipelineSpec) -> str:
     functions = [f for f in (spec.features.function, spec.label.function) if f is not None]
     return digest(
         {
-            "features": spec.features.model_dump(mode="json", exclude={"function", "calendar"}),
+            "features": spec.features.model_dump(mode="json", exclude={"function", "calendar", "missing"}),
             "functions": [fingerprint(f) for f in functions],
         }
     )

@@ -88,12 +88,12 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
             5,
             "source.evnt_time",
         ): "unknown key 'evnt_time'. Did you mean 'event_time'? Valid: available_after, "
-        "columns, contract, event_time, join, keys, path, timeout, timezone, type.",
+        "clean, columns, contract, event_time, join, keys, path, timeout, timezone, type.",
         (
             9,
             "source.contract.columns.hours.mim",
         ): "unknown key 'mim'. Did you mean 'min'? Valid: allowed, dtype, max, "
-        "min, nullable, pattern, unique.",
+        "min, nullable, pattern, unique, usual.",
         (
             8,
             "source.contract.min_rws",
@@ -304,7 +304,7 @@ def test_parts_are_seen_together_although_others_are_wrong() -> None:
 def test_sources_that_bear_the_names_of_kinds_are_told_apart() -> None:
     found = mistakes(source=None, sources={"csv": ml.SQL("u", query="q", event_time="t", sql=1, table="t")})
     assert (
-        "Valid: available_after, columns, contract, event_time, join, keys, query, table,"
+        "Valid: available_after, clean, columns, contract, event_time, join, keys, query, table,"
         in found["sources.csv.sql"]
     )
 

@@ -55,7 +55,7 @@ def listed(path: Path, where: str) -> list[Path]:
         When there is none.
     """
     if not path.exists():
-        raise SourceError(f"there is no file {path}", where=where, fix=_near(path))
+        raise SourceError(f"there is no file {path.resolve()}", where=where, fix=_near(path.resolve()))
     if not path.is_dir():
         return [path]
     files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))

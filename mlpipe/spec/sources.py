@@ -179,8 +179,6 @@ class SqlSource(Source):
     def _one(self) -> Self:
         if (self.table is None) == (self.query is None):
             raise ValueError("a SQL source needs either 'table' or 'query'")
-        if self.table is not None and self.event_time is None and self.join is None:
-            raise Wrong((("event_time",), "a SQL source by 'table' needs 'event_time', by which it is cut"))
         return self
 
 

@@ -1,9 +1,5 @@
 """A SQL source on a real PostgreSQL server, started for the test on loopback."""
 
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,47 +15,14 @@ from mlpipe.stages import ingest
 from mlpipe.stages.context import Context, MemoryHeads, Run
 from mlpipe.stages.runner import run_stage
 from mlpipe.stores.store import Store
-
-
-def binaries() -> Path | None:
-    """Folder of PostgreSQL's server programs."""
-    found = shutil.which("postgres")
-    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    return folders[-1] if folders else None
-
-
-def as_server(command: list[str]) -> list[str]:
-    """The command as a user that PostgreSQL accepts: it refuses root."""
-    return ["runuser", "-u", "postgres", "--", *command] if os.geteuid() == 0 else command
+from mlpipe_tests.postgres import serving
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """URL of a cluster of our own."""
-    folder = binaries()
-    if folder is None or (os.geteuid() == 0 and shutil.which("runuser") is None):
-        pytest.skip(
-            "NO POSTGRESQL SERVER: the SQL source is not tested against a real one; apt install postgresql"
-        )
-    root = Path("/tmp") / f"mlpipe-pg-{os.getpid()}"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    subprocess.run(
-        as_server([f"{folder}/initdb", "-D", str(root), "-A", "trust", "-U", "owner"]),
-        check=True,
-        capture_output=True,
-    )
-    options = f"-h 127.0.0.1 -p {port} -k {root} -c fsync=off"
-    control = [f"{folder}/pg_ctl", "-D", str(root), "-w"]
-    subprocess.run(
-        as_server([*control, "-o", options, "-l", f"{root}/log", "start"]), check=True, capture_output=True
-    )
-    try:
-        yield f"postgresql+psycopg2://owner@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run(as_server([*control, "-m", "immediate", "stop"]), check=False, capture_output=True)
-        shutil.rmtree(root, ignore_errors=True)
+    with serving("source") as url:
+        yield url
 
 
 def orders(server: str) -> pd.DataFrame:

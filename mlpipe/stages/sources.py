@@ -1,15 +1,14 @@
 """Reading: one call for a contiguous range of partitions, cut afterwards."""
 
-import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.blame import users_line
 from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, UserCodeError, did_you_mean
 from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.pipeline import PipelineSpec
@@ -196,7 +195,7 @@ def call_any(function: Callable[..., Any], *args: Any, where: str) -> Any:
             raise passes.raised(f"{name} failed: {type(error).__name__}: {error}", where) from error
         raise UserCodeError(
             f"{name} raised {type(error).__name__}: {error}",
-            where=", ".join(x for x in (where, _line(error) or defined(function)) if x),
+            where=", ".join(x for x in (where, users_line(error) or defined(function)) if x),
             fix="Mend the function.",
         ) from error
 
@@ -216,26 +215,6 @@ def defined(function: Any) -> str:
     if code is None:
         return f"function {getattr(function, '__name__', type(function).__name__)}"
     return f"{code.co_filename}:{code.co_firstlineno}"
-
-
-_FOREIGN = tuple(
-    f"{folder}/"
-    for folder in (
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        Path(__file__).parents[1],
-    )
-)
-
-
-def _line(error: BaseException) -> str:
-    """File and line where the user's code raised: the innermost frame that is neither installed nor of this package."""
-    trace, found = error.__traceback__, ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_FOREIGN) and "site-packages" not in file:
-            found = f"{file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found
 
 
 def _frame(value: Any, where: str) -> pd.DataFrame:

@@ -79,6 +79,25 @@ def judging(spec: PipelineSpec, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(k for k in keys if spec.partitions.window(k).end > start)
 
 
+def by_part(spec: PipelineSpec, keys: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Partitions of a window in which rows of each part of its split may lie; all train where the window is too short for its split.
+
+    A partition on the border of two parts stands under both, one in an embargo under none.
+    """
+    if spec.partitions.every == "none" or not keys:
+        return {"train": tuple(keys)}
+    try:
+        split = _split(spec, keys)
+    except DataError:
+        return {"train": tuple(keys)}
+    windows = {k: spec.partitions.window(k) for k in keys}
+    bounds = {p: getattr(split, p) for p in PARTS}
+    return {
+        p: tuple(k for k, w in windows.items() if w.start < end and w.end > start)
+        for p, (start, end) in bounds.items()
+    }
+
+
 def _length(
     spec: PipelineSpec, edges: Sequence[datetime], end: datetime, given: timedelta | None, share: int
 ) -> timedelta:

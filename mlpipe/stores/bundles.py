@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipe.errors import BundleError, DataError, StoreError
+from mlpipe.errors import BundleError, DataError, StoreError, UserCodeError
 from mlpipe.stores import canonical_skops
 from mlpipe.stores.canonical_json import canonical_json, parse_json
 from mlpipe.stores.scoring import Bundle
@@ -158,7 +158,7 @@ def loads(data: bytes, expected_id: str | None = None, trusted: Sequence[str | t
             extra=signature["extra"],
         )
         now = bundle.predict(bundle.input_example)
-    except (*_MALFORMED, DataError) as error:
+    except (*_MALFORMED, DataError, UserCodeError) as error:
         raise BundleError(
             f"The model cannot score its own example: {error}", where=_made_with(parts.manifest), fix=_FIX
         ) from error

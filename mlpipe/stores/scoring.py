@@ -1,6 +1,6 @@
 """A model with all that is needed to score with it, and how it scores: by name, in the training types, on one thread."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlpipe.errors import DataError, Finding, did_you_mean
+from mlpipe.core.blame import users_line
+from mlpipe.errors import DataError, Finding, MlpipeError, UserCodeError, did_you_mean
 
 EXAMPLE_ROWS = 5
 
@@ -101,8 +102,10 @@ class Bundle:
         Raises
         ------
         DataError
-            Columns are missing or cannot be cast, the estimator gives no probabilities or those of unknown
-            classes, or some score is not finite.
+            Columns are missing or cannot be cast, the estimator refuses the rows, gives no probabilities or those of
+            unknown classes, or some score is not finite.
+        UserCodeError
+            A class or function of the user's own within the estimator raised; with its line.
         """
         from joblib import parallel_config
         from threadpoolctl import threadpool_limits
@@ -123,8 +126,24 @@ class Bundle:
             )
         return scores
 
+    def _asked(self, method: Callable[..., Any], rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """What the estimator says, as numbers."""
+        try:
+            return np.asarray(method(rows), dtype=np.float64)
+        except MlpipeError:
+            raise
+        except Exception as error:  # the boundary to the model, which may hold code of the user's
+            line = users_line(error)
+            raise (UserCodeError if line else DataError)(
+                f"The model cannot score these {len(rows)} rows: {type(error).__name__}: {_first_line(error)}",
+                where=line or type(self.estimator).__name__,
+                fix="Mend the model, or compare the rows with those it learned from."
+                if line
+                else "Look for values that it never learned from: infinities, nulls, numbers far outside the training data.",
+            ) from error
+
     def _regress(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-        scores = np.asarray(self.estimator.predict(rows), dtype=np.float64)
+        scores = self._asked(self.estimator.predict, rows)
         if scores.shape not in ((len(rows),), (len(rows), 1)):
             raise DataError(
                 f"The model gave predictions of shape {scores.shape} for {len(rows)} rows.",
@@ -138,7 +157,7 @@ class Bundle:
                 f"{type(self.estimator).__name__} gives no probabilities: it has no predict_proba.",
                 fix="Wrap it in sklearn.calibration.CalibratedClassifierCV, or choose another estimator.",
             )
-        given = np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+        given = self._asked(self.estimator.predict_proba, rows)
         known = np.asarray(self.estimator.classes_).tolist()
         unknown = [label for label in known if label not in self.classes]
         if unknown or given.shape != (len(rows), len(known)):
@@ -155,6 +174,10 @@ class Bundle:
 _TASKS = ("binary", "multiclass", "regression")
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
 def cast(frame: pd.DataFrame, features: tuple[tuple[str, str], ...]) -> pd.DataFrame:
     """The features of a frame, in their order and training types, with a fresh index.
 
@@ -164,9 +187,18 @@ def cast(frame: pd.DataFrame, features: tuple[tuple[str, str], ...]) -> pd.DataF
     Raises
     ------
     DataError
-        Columns are missing, or hold something that the training type cannot.
+        It is no frame, two columns have one name, or columns are missing or hold something that the training type cannot.
     """
-    names = list(map(str, frame.columns))
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(
+            f"The model scores the rows of a DataFrame, and got a {type(frame).__name__}.",
+            fix="Make it one: pandas.DataFrame([{column: value, …}]).",
+        )
+    frame = frame.set_axis([str(c) for c in frame.columns], axis=1)
+    names = list(frame.columns)
+    twice = [name for name, _ in features if names.count(name) > 1]
+    if twice:
+        raise DataError(f"Two columns are named '{twice[0]}'.", fix="Rename or drop one of them.")
     missing = [name for name, _ in features if name not in names]
     if missing:
         raise DataError(
@@ -177,8 +209,8 @@ def cast(frame: pd.DataFrame, features: tuple[tuple[str, str], ...]) -> pd.DataF
     for name, dtype in features:
         try:
             columns[name] = _cast_column(frame[name].reset_index(drop=True), dtype)
-        except (ValueError, TypeError, OverflowError) as error:
-            findings.append(Finding(str(error).splitlines()[0], where=f"column '{name}', trained as {dtype}"))
+        except (ValueError, TypeError, ArithmeticError) as error:
+            findings.append(Finding(_first_line(error), where=f"column '{name}', trained as {dtype}"))
     if findings:
         raise DataError(
             "The data does not fit the model's training types.",

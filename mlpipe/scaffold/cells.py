@@ -75,6 +75,8 @@ class Cells:
         What was noticed, in sentences.
     times
         How its times are read.
+    endless
+        Whether some of its numbers are infinite.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Cells:
     form: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     times: Times | None = None
+    endless: bool = False
 
     @property
     def nulls(self) -> float:
@@ -128,14 +131,25 @@ def _timely(name: str, found: Times) -> Cells:
 
 def _numeric(column: "pd.Series[Any]", name: str) -> Cells:
     values = pd.Series(column.to_numpy(dtype="float64", na_value=np.nan), index=column.index)
+    endless = int(np.isinf(values).sum())
     values = values.where(np.isfinite(values))
+    if not values.notna().any():
+        return Cells(name, "nothing", values)
+    notes = [f"{endless:,} cells are infinite: their rows break the contract."] if endless else []
     stands = sentinels(values)
     if not stands:
-        return Cells(name, "number", values)
+        return Cells(name, "number", values, {}, tuple(notes), endless=bool(endless))
     shown = " and ".join(f"{s:g}" for s in stands)
     count = int(values.isin(stands).sum())
     note = f"{shown} ({count:,} times) is taken as no value."
-    return Cells(name, "number", values.mask(values.isin(stands)), {"to": "number", "null": stands}, (note,))
+    return Cells(
+        name,
+        "number",
+        values.mask(values.isin(stands)),
+        {"to": "number", "null": stands},
+        (*notes, note),
+        endless=bool(endless),
+    )
 
 
 def sentinels(values: "pd.Series[Any]") -> list[int]:

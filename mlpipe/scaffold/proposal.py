@@ -10,7 +10,7 @@ import pandas as pd
 from mlpipe.errors import DataError, NotFoundError, did_you_mean
 from mlpipe.scaffold.cells import Cells, cells_of
 from mlpipe.scaffold.look import Looked
-from mlpipe.scaffold.roles import Roles, roles_of
+from mlpipe.scaffold.roles import RESERVED, Roles, roles_of
 from mlpipe.scaffold.spans import Span, span_of, whole
 from mlpipe.scaffold.target import Target, target_of
 from mlpipe.scaffold.times import is_named_as_time, times_of
@@ -81,6 +81,13 @@ def propose(asked: Asked, looked: Looked, now: datetime) -> Proposal:
                 raise NotFoundError(
                     f"there is no column {name!r} ({option})", where=where, fix=did_you_mean(name, known)
                 )
+    reserved = [n for names in named.values() for n in names if n in RESERVED]
+    if reserved:
+        raise DataError(
+            f"the name {reserved[0]!r} is one that mlpipe gives to a column of its own",
+            where=where,
+            fix="Rename the column.",
+        )
     told = {asked.time, asked.at}
     cells = {n: cells_of(frame[n], n, time=n in told) for n in known}
     for name in told:

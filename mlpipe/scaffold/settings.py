@@ -133,6 +133,10 @@ def _contract(made: Proposal) -> dict[str, Any]:
         rules = _rules(made, made.cells[name], name in made.roles.categories)
         if rules:
             columns[name] = rules
+    label = made.cells[made.asked.label]
+    if label.endless and made.target.task == "regression":
+        bounds = _rules(made, label, False)
+        columns[made.asked.label] = {"min": bounds["min"], "max": bounds["max"]}
     held: dict[str, Any] = (
         {
             "columns": Because(

@@ -74,8 +74,9 @@ def target_of(cells: Cells, raw: "pd.Series[Any]", where: str) -> Target:
         )
     if cells.distinct < 2:
         value = cells.values.dropna().iloc[0]
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
         raise DataError(
-            f"the label is {value!r} in every row, so there is nothing to learn",
+            f"the label is {shown} in every row, so there is nothing to learn",
             where=at,
             fix="Name another column, or data with other cases.",
         )

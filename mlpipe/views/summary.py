@@ -71,6 +71,9 @@ def _made(name: str, heads: Heads) -> str:
 
 def _judged(record: Record) -> str:
     names = [m.name for m in record.metrics if m.split == "test"]
+    if not names:
+        why = "; ".join(f.what for f in record.findings) or record.headline
+        return f"Nothing was judged for {record.partition}: {why}."
     splits = [s for s in SHOWN if any(m.split == s for m in record.metrics)]
     cells = {(m.split, m.name): m for m in record.metrics}
     rows = [[n, *(_value(cells.get((s, n))) for s in splits)] for n in names]

@@ -1,8 +1,10 @@
 """What a range has come to, in tables; and a pipeline in a paragraph."""
 
+from datetime import UTC, datetime
+
 from mlpipe.ledger.fold import fold
 from mlpipe.records.codec import Head
-from mlpipe.records.record import Output
+from mlpipe.records.record import Found, Output, Record
 from mlpipe.spec.build import build
 from mlpipe.stores.verify import Usage
 from mlpipe.views.summary import described, sizes, summary
@@ -42,6 +44,21 @@ def test_rows_failed_days_and_ripe_labels_are_counted() -> None:
     assert "2024-01-02, 2024-01-03, 2024-01-04, 2024-01-05, 2024-01-06 and 1 more" in text
     assert "features     1 partitions" in text and "labels       1 partitions ripe" in text
     assert "No model was registered." in text and "worst PSI" not in text
+
+
+def test_a_model_that_was_refused_is_told_in_words() -> None:
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    refused = Record(
+        pipeline="shop",
+        stage="evaluate",
+        asset="shop/evaluation",
+        partition="2024-01-01",
+        as_of=moment,
+        recorded_at=moment,
+        verdict="no_model",
+        findings=(Found(what="only 9 rows"),),
+    )
+    assert "Nothing was judged for 2024-01-01: only 9 rows." in summary("shop", {}, [refused], fold(()))
 
 
 def test_of_many_monitored_days_one_a_week_is_shown() -> None:

@@ -12,6 +12,7 @@ from mlpipe.records.codec import digest
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource, UpstreamSource
 from mlpipe.stages import evaluate, feature, ingest, label, monitor, predict, release, train, validate
+from mlpipe.stages.cleaning import clean_params, time_forms
 from mlpipe.stages.runner import Stage
 
 Dress = Callable[[str, dg.AssetSpec], dg.AssetSpec]
@@ -121,9 +122,13 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         ],
         "evaluation": [spec.metrics, [g.model_dump(mode="json") for g in spec.gates]],
     }
+    # What is not declared leaves no trace, so that a release of mlpipe with a further key makes nothing stale.
+    forms = {"raw": time_forms(spec), **dict.fromkeys(("validated", "features", "labels"), clean_params(spec))}
+    further: dict[str, Any] = {**forms, "model": spec.features.missing}
     decisive = {
         "functions": [fingerprint(f) for f in functions.get(name, []) if f is not None],
         "settings": settings.get(name),
+        **({"cleaning": further[name]} if further.get(name) else {}),
     }
     return f"{stage.version}-{digest(decisive)[:12]}"
 

@@ -142,6 +142,11 @@ class Clean(Node):
         return wrong
 
     @property
+    def by_spelling(self) -> bool:
+        """Whether a reader that guesses types would lose how the cells are spelled: 007 is no 7, and 1.234 may be a thousand and more."""
+        return self.to in ("text", "time") or self.decimal != "." or bool(self.thousands)
+
+    @property
     def form(self) -> Form:
         """The form as core works with it."""
         return Form(**self.model_dump())

@@ -1,13 +1,12 @@
-"""One partition of a source against its contract, and the repair of the rows that break it."""
+"""One partition of a source against its contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mlpipe.core.quality import (
     BoolArray,
@@ -19,41 +18,22 @@ from mlpipe.core.quality import (
     newest_gap,
     outside,
 )
-from mlpipe.errors import DataError, SpecError, UserCodeError
+from mlpipe.errors import DataError, SpecError
 from mlpipe.spec.calendar import DISTANT_FUTURE, Window
 from mlpipe.spec.nodes import duration_text
 from mlpipe.spec.sources import Contract
+from mlpipe.stages.cleaning import Formed, Reading
 from mlpipe.stages.expectations import Answer, Rule, evaluate
-from mlpipe.stages.sources import call_any
 from mlpipe.stages.suite import compile_suite
 from mlpipe.stages.verdict import Checked, Finding, judged
 
-__all__ = ["Checked", "Finding", "Repaired", "check", "repair"]
+__all__ = ["Checked", "Finding", "check", "holding"]
 
 MISSING = "the column is missing"
 
 
-@dataclass(frozen=True, eq=False)
-class Repaired:
-    """Quarantined rows that keep the contract now.
-
-    Attributes
-    ----------
-    rows
-        The mended rows, with the columns of the frame and the index 0 … k-1.
-    positions
-        Shape (k,), int64: where in the frame each stood.
-    checked
-        The check as it stands with them: `kept` still is a mask on the frame as it came.
-    """
-
-    rows: pd.DataFrame
-    positions: NDArray[np.int64]
-    checked: Checked
-
-
 def check(
-    frame: pd.DataFrame,
+    frame: pd.DataFrame | Formed,
     source_name: str,
     contract: Contract,
     *,
@@ -69,7 +49,8 @@ def check(
     Parameters
     ----------
     frame
-        n >= 0 rows with any index, which is ignored.
+        n >= 0 rows with any index, which is ignored; or such rows in the form that their source declares. A cell that cannot be read in its
+        form breaks a rule, and no other: it has a value, but nobody knows which.
     keys
         Columns that identify a row, where the contract's `unique` names none.
     event_time, window, timezone
@@ -87,6 +68,8 @@ def check(
     DataError
         When two columns have one name.
     """
+    table = frame if isinstance(frame, Formed) else Formed(frame, frame)
+    frame = table.shown
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(
@@ -102,7 +85,9 @@ def check(
         )
     frame = frame.reset_index(drop=True)
     rules = compile_suite(contract, keys, base_dir, name=source_name).rules
-    outcomes = _by_rules(frame, rules, contract, holds)
+    read = {r.column: table.frame[r.column].reset_index(drop=True) for r in table.readings if _unread(r)}
+    outcomes = [_readable(frame, r, contract) for r in table.readings]
+    outcomes += _by_rules(frame, rules, contract, holds, read)
     if event_time is not None and window is not None and len(frame):
         outcomes += _timely(frame, contract, event_time, window, timezone)
     return judged(frame, tuple(outcomes), contract, keys)
@@ -149,13 +134,33 @@ def _family(dtype: Any) -> str:
     return "number" if number else str(dtype)
 
 
+def _unread(reading: Reading) -> bool:
+    return reading.broken is not None and bool(reading.broken.any())
+
+
+def _readable(frame: pd.DataFrame, reading: Reading, contract: Contract) -> Outcome:
+    """Outcome of the rule that each cell of a column can be read in its declared form."""
+    made = Outcome(reading.rule, (reading.column,), ("consistency",), True, tested=len(frame))
+    if reading.broken is not None:
+        tested = int(frame[reading.column].notna().sum())
+        return replace(made, success=not reading.broken.any(), broken=reading.broken, tested=tested)
+    if not len(frame.columns) and not len(frame):
+        return replace(made, note="the table has neither rows nor columns")
+    told = reading.column in contract.columns
+    return replace(made, success=False, score=0.0, tested=0, note=MISSING, shown=not told)
+
+
 def _by_rules(
-    frame: pd.DataFrame, rules: Sequence[Rule], contract: Contract, holds: frozenset[str] = frozenset()
+    frame: pd.DataFrame,
+    rules: Sequence[Rule],
+    contract: Contract,
+    holds: frozenset[str],
+    read: "dict[str, pd.Series[Any]]",
 ) -> list[Outcome]:
-    """An outcome for each rule, in their order."""
+    """An outcome for each rule, in their order; `read` are columns with cells that cannot be read, these being null."""
     found: dict[str, Outcome] = {}
     wrong = {
-        r.columns[0]: (r.dtype, dtype_breaks(frame[r.columns[0]], r.dtype))
+        r.columns[0]: (r.dtype, dtype_breaks(read.get(r.columns[0], frame[r.columns[0]]), r.dtype))
         for r in rules
         if r.kind == "dtype" and r.columns[0] in frame
     }
@@ -174,7 +179,7 @@ def _by_rules(
             asked.append(rule)
         else:
             found[rule.name] = native
-    altered = _comparable(frame, asked, wrong)
+    altered = read | _comparable(frame.assign(**read), asked, wrong)
     plain = [
         r for r in asked if r.kind in ("nulls", "copies") or not altered.keys() & set(_reads(r, altered))
     ]
@@ -308,87 +313,3 @@ def _timely(
         name = f"newest {event_time} within {limit} of the end"
         outcomes.append(replace(made, rule=name, success=score == 1.0, score=score, note=note))
     return outcomes
-
-
-# -- repair --------------------------------------------------------------------------------------------------
-
-
-def repair(
-    frame: pd.DataFrame,
-    checked: Checked,
-    source_name: str,
-    contract: Contract,
-    *,
-    keys: Sequence[str],
-    event_time: str | None,
-    window: Window | None,
-    timezone: str,
-    base_dir: Path | None = None,
-) -> Repaired:
-    """Let the contract's `repair` mend quarantined rows, and bring back those that then keep every rule.
-
-    The function gets a copy of the rows, whose index is their position. It may leave rows out. What it returns is checked together with
-    the rows that were kept, and a mended row never drives out a kept one: of two that share a key the mended one stays quarantined.
-    Rules about the table keep the outcome that they had.
-
-    Parameters
-    ----------
-    frame, checked
-        The frame that was checked, and what came of it; the other parameters as `check` had them.
-
-    Raises
-    ------
-    UserCodeError
-        When the function raises, or returns anything but a frame with the same columns and an index out of the one it was given.
-    """
-    frame = frame.reset_index(drop=True)
-    held = np.flatnonzero(~checked.kept)
-    if contract.repair is None or not len(held):
-        return Repaired(frame.iloc[:0], np.zeros(0, dtype=np.int64), checked)
-    mended = _mended(frame.iloc[held].copy(), contract.repair, f"source {source_name}, contract, repair")
-    kept = frame.loc[checked.kept]
-    both = pd.concat([kept, mended]) if len(kept) and len(mended) else mended if len(mended) else kept
-    settings: dict[str, Any] = {
-        "keys": keys,
-        "event_time": event_time,
-        "window": window,
-        "timezone": timezone,
-        "base_dir": base_dir,
-    }
-    good = (
-        check(both, source_name, contract, **settings).kept[len(kept) :]
-        if len(mended)
-        else np.zeros(0, dtype=bool)
-    )
-    rows = mended.loc[good]
-    positions = rows.index.to_numpy(dtype=np.int64)
-    back = np.zeros(len(frame), dtype=bool)
-    back[positions] = True
-    after = judged(frame, tuple(o.without(back) for o in checked.outcomes), contract, keys)
-    after = replace(after, kept=checked.kept, repaired=len(rows))
-    return Repaired(rows.reset_index(drop=True), positions, after)
-
-
-def _mended(rows: pd.DataFrame, function: Any, where: str) -> pd.DataFrame:
-    given, columns = set(rows.index), list(rows.columns)
-    made = call_any(function, rows, where=where)
-    if not isinstance(made, pd.DataFrame):
-        raise UserCodeError(
-            f"a DataFrame was expected, {type(made).__name__} came",
-            where=where,
-            fix="Return the rows that you mended.",
-        )
-    if set(made.columns) != set(columns) or not made.columns.is_unique:
-        odd = sorted(map(str, set(made.columns) ^ set(columns))) or ["a column twice"]
-        raise UserCodeError(
-            f"the columns differ: {', '.join(odd)}",
-            where=where,
-            fix="Return the columns that the rows came with.",
-        )
-    if not made.index.is_unique or not set(made.index) <= given:
-        raise UserCodeError(
-            "the index is not that of the rows",
-            where=where,
-            fix="Keep the index: it says which row each one is.",
-        )
-    return made[columns].sort_index()

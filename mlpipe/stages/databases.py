@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from mlpipe.core.form import EPOCHS
 from mlpipe.errors import DataError, SourceError, did_you_mean
 from mlpipe.spec.calendar import Window
+from mlpipe.spec.cleaning import Clean
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import SqlSource
 from mlpipe.stages.passing import passing
@@ -49,6 +51,8 @@ def queried(statement: Any, connection: Any) -> pd.DataFrame:
 def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | None:
     """Least and greatest event time of a table, as the database gives them; None for a query, and for a table without rows.
 
+    All different ones where their declared form is such that the database cannot tell which is the least.
+
     Raises as `query`.
     """
     import sqlalchemy as sa
@@ -58,9 +62,15 @@ def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | N
     with connected(
         source.url, spec.base_dir, source.timezone or spec.partitions.timezone, where
     ) as connection:
-        time = _time(_table(source, connection, where), source.event_time, where)
-        if connection.dialect.name == "sqlite":
+        form = source.clean.get(source.event_time)
+        time = _time(_table(source, connection, where), source.event_time, form, where)
+        order = _order(time, form, connection)
+        if connection.dialect.name == "sqlite" and order != "number":
             time = sa.type_coerce(time, sa.String)
+        if not order or (form is not None and form.null):
+            # Least and greatest mean nothing where times are not in order, or where one of them stands for no value.
+            every = connection.execute(sa.select(time).distinct().where(time.is_not(None))).scalars().all()
+            return pd.Series(list(every)) if every else None
         row = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
     return None if row[0] is None else pd.Series(list(row))
 
@@ -130,20 +140,24 @@ def _statement(
         values = {k: v.isoformat(sep=" ") if lite else v for k, v in local.items()}
         return sa.text(source.query).bindparams(**values)
     table = _table(source, connection, where)
-    time = None if source.event_time is None else _time(table, source.event_time, where)
+    form = source.clean.get(source.event_time or "")
+    time = None if source.event_time is None else _time(table, source.event_time, form, where)
+    order = "" if time is None else _order(time, form, connection)
     joined = () if source.join is None else source.join.on
     named_columns = [*(source.columns or ()), *source.keys, *joined, *filter(None, [source.event_time])]
     columns = [c.name for c in table.c] if source.columns is None else list(dict.fromkeys(named_columns))
-    textual = time is not None and (lite or isinstance(time.type, sa.String))
     chosen = [_column(table, c, where) for c in columns]
-    if time is not None and lite:
+    if time is not None and lite and order != "number":
         # Its dates are text in more spellings than SQLAlchemy reads.
         chosen = [sa.type_coerce(c, sa.String).label(c.name) if c is time else c for c in chosen]
     statement = sa.select(*chosen)
-    if time is None or window is None:
+    if time is None or window is None or not order:
         return statement
     low, high = window.start - MARGIN, window.end + MARGIN
-    if textual:
+    if order == "number" and form is not None:
+        scale = EPOCHS[form.formats[0]]
+        return statement.where(time >= int(low.timestamp()) * scale, time < int(high.timestamp()) * scale)
+    if order == "text":
         days = (_local(low, zone).date().isoformat(), _local(high + MARGIN, zone).date().isoformat())
         time = sa.type_coerce(time, sa.String)
         return statement.where(time >= days[0], time < days[1])
@@ -151,6 +165,24 @@ def _statement(
     if not aware:
         low, high = _local(low, zone), _local(high, zone)
     return statement.where(time >= low, time < high)
+
+
+def _order(time: Any, form: Clean | None, connection: Any) -> str:
+    """How a database compares a column of times: as "time", "text" or "number"; empty where it cannot, and all rows have to be read."""
+    import sqlalchemy as sa
+
+    if isinstance(time.type, _numeric()):
+        return "number" if form is not None and form.formats[0] in EPOCHS and len(form.formats) == 1 else ""
+    if connection.dialect.name != "sqlite" and not isinstance(time.type, sa.String):
+        return "time"
+    return "text" if form is None or form.formats == ("iso",) else ""
+
+
+def _numeric() -> tuple[Any, ...]:
+    """Types of columns that hold numbers."""
+    import sqlalchemy as sa
+
+    return (sa.Numeric, sa.Float, sa.Integer, sa.Boolean)
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> datetime:
@@ -181,15 +213,13 @@ def _column(table: Any, name: str, where: str) -> Any:
     return table.c[name]
 
 
-def _time(table: Any, name: str, where: str) -> Any:
-    import sqlalchemy as sa
-
+def _time(table: Any, name: str, form: Clean | None, where: str) -> Any:
     column = _column(table, name, where)
-    if isinstance(column.type, (sa.Numeric, sa.Float, sa.Integer, sa.Boolean)):
+    if form is None and isinstance(column.type, _numeric()):
         raise DataError(
             f"column {name!r} holds numbers ({column.type}), not times",
             where=where,
-            fix="Write a 'query' that turns them into times, or a 'load' function.",
+            fix=f"Say what they are: clean: {{{name}: {{to: time, formats: [epoch_s]}}}}.",
         )
     return column
 

@@ -10,6 +10,7 @@ from mlpipe.errors import DataError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
 from mlpipe.stages.featurise import featurise, moment, past_keys, side_keys
 from mlpipe.stages.frames import ROW, TIME, Validated, moments
@@ -79,6 +80,7 @@ def _params(
         "timezone": spec.partitions.timezone,
         "grid": found[0] if found else "",
         "as_of": _clock(spec, key, data, ctx),
+        **clean_params(spec),
     }
 
 

@@ -84,12 +84,21 @@ def _near(path: Path) -> str:
 def _read(source: Files, file: Path, where: str) -> pd.DataFrame:
     stat = file.stat()
     if isinstance(source, CsvSource):
-        return _csv(str(file), stat.st_mtime_ns, stat.st_size, _Options(source.options), where)
+        return _csv(str(file), stat.st_mtime_ns, stat.st_size, _Options(_options(source)), where)
     if isinstance(source, ParquetSource):
         return _parquet(str(file), stat.st_mtime_ns, stat.st_size, where)
     if isinstance(source, JsonLinesSource):
         return _jsonl(str(file), stat.st_mtime_ns, stat.st_size, where)
     raise SourceError(f"unknown kind of file source {type(source).__name__}", where=where)
+
+
+def _options(source: CsvSource) -> dict[str, Any]:
+    """Options of the reader. Columns whose form depends on how their cells are spelled are read as text, unless the user says otherwise."""
+    told, types = source.options.get("converters") or {}, source.options.get("dtype", {})
+    spelled = [n for n, form in source.clean.items() if form.by_spelling and n not in told]
+    if not spelled or not isinstance(types, dict):
+        return source.options
+    return {**source.options, "dtype": {**dict.fromkeys(spelled, "str"), **types}}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
 from mlpipe.spec.calendar import DISTANT_FUTURE
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.cleaning import formed
 from mlpipe.stages.context import Context
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.sources import call_any, defined
@@ -34,14 +35,15 @@ def usable(head: Head) -> bool:
     return head.verdict == "pass"
 
 
-def validated(ctx: Context, raw: Head, head: Head, source: str) -> pd.DataFrame:
-    """Rows of a source that keep the contract, and those repaired; with `ROW`, in the order of the raw table."""
+def validated(spec: PipelineSpec, ctx: Context, raw: Head, head: Head, source: str) -> pd.DataFrame:
+    """Rows of a source that keep the contract, in their declared form, and those repaired; with `ROW`, in the order of the raw table."""
     frame = ctx.store.get_table(raw.outputs[source].id)
     # Cells that are null throughout come as None, which no function of a user's can count with.
     empty = [c for c in frame.columns if frame[c].dtype == object and not frame[c].notna().any()]
     frame = frame.assign(**{c: pd.Series(float("nan"), index=frame.index, dtype=object) for c in empty})
     kept = ctx.store.get_table(head.outputs[f"{source}/kept"].id)[ROW].to_numpy()
-    rows = frame.iloc[kept].assign(**{ROW: kept})
+    good = formed(frame.iloc[kept], spec.sources[source], spec.partitions).frame
+    rows = good.assign(**{ROW: kept})
     repaired = head.outputs.get(f"{source}/repaired")
     if repaired is not None:
         rows = stacked([rows, ctx.store.get_table(repaired.id)]).sort_values(ROW, kind="stable")
@@ -94,7 +96,7 @@ class Validated:
         """Rows of a source in one good partition. A table that is the same in many partitions is read once."""
         name = (source, *(i.id for i in read_inputs(self.raw[key], self.heads[key], source)))
         if name not in self._rows:
-            self._rows[name] = validated(self.ctx, self.raw[key], self.heads[key], source)
+            self._rows[name] = validated(self.spec, self.ctx, self.raw[key], self.heads[key], source)
         return self._rows[name]
 
     def frame(self, source: str, keys: Sequence[str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from mlpipe.records.codec import digest
 from mlpipe.records.record import Output
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
 from mlpipe.stages.featurise import featurise, past_keys
 from mlpipe.stages.frames import Validated, stacked, usable
@@ -25,6 +26,7 @@ def definition(spec: PipelineSpec) -> str:
         {
             "features": spec.features.model_dump(mode="json", exclude={"function", "calendar", "missing"}),
             "functions": [fingerprint(f) for f in functions],
+            **clean_params(spec),
         }
     )
 

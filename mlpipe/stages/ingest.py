@@ -1,6 +1,7 @@
 """Ingest: the rows of each source in a partition, frozen under the name of their content."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource
+from mlpipe.stages.cleaning import time_forms
 from mlpipe.stages.context import Context
 from mlpipe.stages.frames import RESERVED
 from mlpipe.stages.runner import Plan, Result, Stage, stored
@@ -60,7 +62,7 @@ def _frozen(
     for name, piece in loaded.items():
         if isinstance(piece, MlpipeError):
             raise piece
-        pieces[name] = Piece(empty_as_null(piece.frame), piece.unplaced)
+        pieces[name] = replace(piece, frame=empty_as_null(piece.frame))
     outputs = []
     for name, piece in pieces.items():
         where = f"pipeline {spec.name}, source {name}, partition {key}"
@@ -87,11 +89,13 @@ def _upstream_inputs(spec: PipelineSpec, key: str) -> tuple[Input, ...]:
 
 
 def _params(spec: PipelineSpec) -> dict[str, Any]:
-    """How each source is read, without its contract (a matter of validation) and without credentials."""
+    """How each source is read, without its contract and the form of its columns (a matter of validation) and without credentials."""
     shown = {
-        n: s.model_dump(exclude={"contract", "url", "timeout"}, exclude_defaults=True)
+        n: s.model_dump(exclude={"contract", "url", "timeout", "clean"}, exclude_defaults=True)
         for n, s in spec.sources.items()
     }
+    for name, form in time_forms(spec).items():
+        shown[name]["time_form"] = form
     return {
         "sources": {
             n: {**d, "type": s.type} for (n, d), s in zip(shown.items(), spec.sources.values(), strict=True)
@@ -186,6 +190,10 @@ _NUMBER = {"int": "number", "float": "number", "decimal": "number"}
 
 def _unplaced(pieces: Mapping[str, Piece]) -> Iterator[Found]:
     for name, piece in pieces.items():
+        if piece.unreadable:
+            what = f"{piece.unreadable} event times of the load cannot be read, such as {', '.join(piece.examples)}"
+            fix = "Their rows belong to no partition and stay out. Add a format to the form of the column, or mend the source."
+            yield Found(what=what, where=f"source {name}", fix=fix)
         if piece.unplaced:
             yield Found(
                 what=f"{piece.unplaced} rows of the load have no event time and belong to no partition",

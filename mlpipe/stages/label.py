@@ -10,6 +10,7 @@ import pandas as pd
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
 from mlpipe.stages.feature import left_out
 from mlpipe.stages.frames import KNOWN, ROW, Validated, known_labels, label_keys
@@ -38,6 +39,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "event_time": spec.sources[spec.primary].event_time,
             "own": own_params(spec),
             "as_of": bound,
+            **clean_params(spec, spec.primary, *filter(None, [spec.label.source])),
         }
         yield Plan(
             key,

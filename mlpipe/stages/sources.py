@@ -1,7 +1,7 @@
 """Reading: one call for a contiguous range of partitions, cut afterwards."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, U
 from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Files, LoadSource, Source, SqlSource, UpstreamSource
+from mlpipe.stages.cleaning import event_times, storable, zone
 from mlpipe.stages.context import Context
 from mlpipe.stages.databases import query
 from mlpipe.stages.deadline import _Expired, deadline
@@ -33,10 +34,15 @@ class LoadWindow:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of one source in one partition, and how many rows of the same load belong to no partition at all."""
+    """Rows of one source in one partition, and how many rows of the same load belong to no partition at all.
+
+    Those have no event time (`unplaced`), or one that cannot be read in its declared form (`unreadable`, with `examples`).
+    """
 
     frame: pd.DataFrame
     unplaced: int = 0
+    unreadable: int = 0
+    examples: tuple[str, ...] = ()
 
 
 def load(
@@ -73,7 +79,7 @@ def _pieces(
         for key in keys:
             at = f"{where}, partition {key}"
             try:
-                piece = Piece(timed(read(source, spec.base_dir, key, at), source, spec.partitions, at))
+                piece = _timed(read(source, spec.base_dir, key, at), source, spec.partitions, at)
             except MlpipeError as error:
                 yield key, error
             else:
@@ -83,7 +89,7 @@ def _pieces(
         frames = [_frame(ctx.upstream[name](key), f"{where} (asset {source.asset})") for key in keys]
         if source.event_time is None or spec.partitions.every == "none":
             for key, frame in zip(keys, frames, strict=True):
-                yield key, Piece(timed(frame, source, spec.partitions, where))
+                yield key, _timed(frame, source, spec.partitions, where)
             return
         frame = pd.concat(frames, ignore_index=True) if len({id(f) for f in frames}) > 1 else frames[0]
     elif isinstance(source, Files):
@@ -95,18 +101,25 @@ def _pieces(
         frame = _call(source, spec, keys, where)
     else:
         raise SourceError(f"unknown kind of source {type(source).__name__}", where=where)
-    yield from _cut(timed(frame, source, spec.partitions, where), source, spec.partitions, keys)
+    yield from _cut(_timed(frame, source, spec.partitions, where), source, spec.partitions, keys)
 
 
 def timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) -> pd.DataFrame:
     """Rows as a source declares them: its columns, and event times as instants in UTC."""
+    return _timed(frame, source, calendar, where).frame
+
+
+def _timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) -> Piece:
     frame = _columns(frame, source, where)
-    if source.event_time is None or not len(frame):
-        return frame
-    times = instants(
-        frame[source.event_time], source.timezone or calendar.timezone, f"{where}, column {source.event_time}"
-    )
-    return frame.assign(**{source.event_time: times})
+    name = source.event_time
+    if name is None or not len(frame):
+        return Piece(storable(frame, source))
+    if name in source.clean:
+        read = event_times(frame[name], source.clean[name], zone(source, calendar))
+        frame = storable(frame.assign(**{name: read.values}), source)
+        return Piece(frame, unreadable=read.unreadable, examples=read.examples)
+    times = instants(frame[name], zone(source, calendar), f"{where}, column {name}")
+    return Piece(storable(frame.assign(**{name: times}), source))
 
 
 def _columns(frame: pd.DataFrame, source: Source, where: str) -> pd.DataFrame:
@@ -128,14 +141,14 @@ def _columns(frame: pd.DataFrame, source: Source, where: str) -> pd.DataFrame:
 
 
 def _cut(
-    frame: pd.DataFrame, source: Source, calendar: Calendar, keys: Sequence[str]
+    loaded: Piece, source: Source, calendar: Calendar, keys: Sequence[str]
 ) -> Iterator[tuple[str, Piece]]:
     """Rows by partition. A table without event time is the same in each partition."""
     if source.event_time is None or calendar.every == "none":
-        yield from ((key, Piece(frame)) for key in keys)
+        yield from ((key, loaded) for key in keys)
         return
-    times = frame[source.event_time]
-    unplaced = int(times.isna().sum())
+    frame, times = loaded.frame, loaded.frame[source.event_time]
+    unplaced = int(times.isna().sum()) - loaded.unreadable
     ordered = frame[times.notna()].sort_values(source.event_time, kind="stable")
     sorted_times = (
         pd.DatetimeIndex(ordered[source.event_time]) if len(ordered) else pd.DatetimeIndex([], tz="UTC")
@@ -143,7 +156,8 @@ def _cut(
     for key in keys:
         window = calendar.window(key)
         low, high = sorted_times.searchsorted([pd.Timestamp(window.start), pd.Timestamp(window.end)])
-        yield key, Piece(_settled(ordered.iloc[low:high].reset_index(drop=True)), unplaced)
+        rows = _settled(ordered.iloc[low:high].reset_index(drop=True))
+        yield key, replace(loaded, frame=rows, unplaced=unplaced)
 
 
 def _settled(frame: pd.DataFrame) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def _unique(columns: tuple[str, ...]) -> Rule:
 
 def _typed(column: str, wants: Column) -> Iterator[Rule]:
     bounded = wants.min is not None or wants.max is not None
-    dtype = wants.dtype or ("number" if bounded else None)
+    dtype = wants.dtype or ("number" if bounded or wants.usual is not None else None)
     if bounded and dtype in ("string", "datetime"):
         raise SpecError(
             f"'min' and 'max' bound numbers, and the column is declared as {dtype}",

@@ -23,7 +23,7 @@ def instants(values: pd.Series, zone: str, where: str) -> pd.Series:
         raise DataError(
             f"event times are numbers ({example!r}), not times",
             where=where,
-            fix="Convert them in a 'load' function: say whether they are seconds or dates.",
+            fix="Say what they are: give the column a form in 'clean', such as {to: time, formats: [epoch_s]}.",
         )
     if pd.api.types.is_numeric_dtype(values):
         return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
@@ -43,22 +43,25 @@ _ZONED = r"[T ]\d\d[\d:.,]*\s?(?:[Zz]|[+-]\d\d(?::?\d\d)?(?::\d\d)?)$"
 
 def _parse(values: pd.Series, zone: str, where: str) -> pd.Series:
     text = values.dropna().astype(str)
+    # Pandas takes the words now and today for times: the clock of whoever reads.
+    words = text.index[~text.str.match(r"\s*\d")]
+    given, values = values, values.mask(values.index.isin(words)) if len(words) else values
     zoned = text.str.contains(_ZONED, regex=True)
     parsed = pd.to_datetime(
         values, errors="coerce", format="ISO8601", utc=bool(len(zoned)) and bool(zoned.any())
     )
-    bad = values[parsed.isna() & values.notna()]
+    bad = given[parsed.isna() & given.notna()]
     if len(bad):
         examples = ", ".join(repr(str(v)[:40]) for v in bad.iloc[:3])
         raise DataError(
             f"{len(bad)} event times cannot be read, such as {examples}",
             where=where,
-            fix="Write ISO times (2024-01-31T06:00), or convert them in a 'load' function.",
+            fix="Write ISO times (2024-01-31T06:00), or say how they are spelled: {to: time, formats: [iso, '%d.%m.%Y']} in 'clean'.",
         )
     if len(zoned) and zoned.any() and not zoned.all():
         raise DataError(
             "some event times have a zone and some have none",
             where=where,
-            fix="Give all of them a zone, or none.",
+            fix="Give all of them a zone, or none; or give the column the form {to: time} in 'clean', which reads both.",
         )
     return pd.Series(parsed, index=values.index)

@@ -1,6 +1,7 @@
 """Validate: which rows of raw keep the contract, which are quarantined and why, and the partition's verdict."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,12 @@ from mlpipe.core.quality import DIMENSIONS
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.cleaning import clean_params, formed
 from mlpipe.stages.context import Context
-from mlpipe.stages.contract import Checked, check, holding, repair
+from mlpipe.stages.contract import Checked, check, holding
 from mlpipe.stages.frames import ROW
+from mlpipe.stages.outliers import Outliers, flagged
+from mlpipe.stages.repairing import repair
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
 MARKS = {
@@ -25,7 +29,18 @@ MARKS = {
 
 TOGETHER = 64
 """At most this many partitions are asked about at once."""
-Seen = dict[tuple[str, str], tuple[Checked, list[Output]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What came of one source's rows in one partition."""
+
+    checked: Checked
+    outliers: Outliers
+    outputs: list[Output] = field(default_factory=list)
+
+
+Seen = dict[tuple[str, str], Looked]
 """Checks of tables that are not cut by time, by source and content: the same table in each partition is checked once."""
 
 
@@ -47,7 +62,8 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         for key in keys[start : start + TOGETHER]:
             inputs = tuple(heads[key].read(name) for name in spec.sources)
             work = partial(_work, spec, key, heads[key], ctx, seen, held)
-            yield Plan(key, work, inputs=inputs, params={"sources": params}, functions=repairs)
+            settings = {"sources": params, **clean_params(spec)}
+            yield Plan(key, work, inputs=inputs, params=settings, functions=repairs)
 
 
 class Held:
@@ -65,7 +81,9 @@ class Held:
         if name not in self._rules:
             source = self._spec.sources[name]
             ids = dict.fromkeys(raw.outputs[name].id for raw in self._raws)
-            frames = [self._ctx.store.get_table(i) for i in ids]
+            # One table alone is asked when its turn comes.
+            tables = map(self._ctx.store.get_table, ids if len(ids) > 1 else ())
+            frames = [formed(t, source, self._spec.partitions).shown for t in tables]
             settings: dict[str, Any] = {"keys": source.keys, "base_dir": self._spec.base_dir}
             self._rules[name] = holding(frames, name, source.contract, **settings)
         return self._rules[name]
@@ -83,14 +101,17 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen, hel
     findings: list[Found] = []
     checks: dict[str, Checked] = {}
     rows: dict[str, dict[str, int]] = {}
+    outliers: dict[str, dict[str, int]] = {}
     for name in spec.sources:
-        checked, made = _source(spec, key, name, raw.outputs[name].id, ctx, seen, held)
-        checks[name] = checked
-        outputs += made
+        looked = _source(spec, key, name, raw.outputs[name].id, ctx, seen, held)
+        checked = checks[name] = looked.checked
+        outputs += looked.outputs
+        outliers |= {name: looked.outliers.counts} if looked.outliers.counts else {}
         findings += [
             Found(what=f.what, where=", ".join(x for x in (f"source {name}", f.where) if x), fix=f.fix)
             for f in checked.findings
         ]
+        findings += looked.outliers.findings
         kept = int(checked.kept.sum())
         rows[name] = {
             "raw": len(checked.kept),
@@ -117,6 +138,7 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen, hel
         data={
             "rows": rows,
             "rules": {n: c.to_dict()["rules"] for n, c in checks.items()},
+            **({"outliers": outliers} if outliers else {}),
             HEAD_DATA: {"rows": rows, "score": round(score, 6)},
         },
         headline=f"{share}, {quarantined} quarantined; quality **{score:.3f}**: the partition {MARKS[verdict]}.",
@@ -125,12 +147,12 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen, hel
 
 def _source(
     spec: PipelineSpec, key: str, name: str, raw_id: str, ctx: Context, seen: Seen, held: Held
-) -> tuple[Checked, list[Output]]:
+) -> Looked:
     source = spec.sources[name]
     cut = source.event_time is not None and spec.partitions.every != "none"
     if not cut and (name, raw_id) in seen:
         return seen[name, raw_id]
-    frame = ctx.store.get_table(raw_id)
+    table = formed(ctx.store.get_table(raw_id), source, spec.partitions)
     settings: dict[str, Any] = {
         "keys": source.keys,
         "event_time": source.event_time,
@@ -138,20 +160,27 @@ def _source(
         "timezone": source.timezone or spec.partitions.timezone,
         "base_dir": spec.base_dir,
     }
-    checked = check(frame, name, source.contract, **settings, holds=held.of(name))
+    checked = check(table, name, source.contract, **settings, holds=held.of(name))
+    good = [table.frame[checked.kept]]
     made = [
         stored(ctx.store, f"{name}/kept", pd.DataFrame({ROW: np.flatnonzero(checked.kept).astype("int64")}))
     ]
     if source.contract.repair is not None and not checked.kept.all():
-        mended = repair(frame, checked, name, source.contract, **settings)
+        form = partial(formed, source=source, calendar=spec.partitions)
+        mended = repair(table, checked, name, source.contract, **settings, form=form)
         checked = mended.checked
         if len(mended.rows):
             made.append(stored(ctx.store, f"{name}/repaired", mended.rows.assign(**{ROW: mended.positions})))
+            good.append(mended.rows.set_axis(mended.positions))
     if len(checked.quarantine):
         made.append(stored(ctx.store, f"{name}/quarantine", checked.quarantine.reset_index(drop=True)))
+    outliers = flagged(pd.concat(good) if len(good) > 1 else good[0], source.contract, source.keys, name)
+    if len(outliers.table):
+        made.append(stored(ctx.store, f"{name}/outliers", outliers.table))
+    looked = Looked(checked, outliers, made)
     if not cut:
-        seen[name, raw_id] = checked, made
-    return checked, made
+        seen[name, raw_id] = looked
+    return looked
 
 
 def _verdict(checks: dict[str, Checked], primary: dict[str, int]) -> str:

@@ -145,15 +145,16 @@ def _finding(frame: pd.DataFrame, outcome: Outcome, keys: Sequence[str]) -> Find
     examples: dict[str, str] = {}
     for row, cell in zip(rows[:LOOKED], _cells(frame, outcome.columns, rows[:LOOKED]), strict=True):
         if len(examples) < SHOWN and cell not in examples:
-            examples[cell] = f"{cell[:60]} ({_who(frame, keys, int(row))})"
+            examples[cell] = f"{cell[:60]} ({who(frame, keys, int(row))})"
     shown = tuple(examples.values())
     what = f"{len(rows)} of {len(frame)} rows break '{outcome.rule}': {'; '.join(shown)}"
     return Finding(what, rule=outcome.rule, rows=len(rows), examples=shown)
 
 
-def _who(frame: pd.DataFrame, keys: Sequence[str], row: int) -> str:
+def who(frame: pd.DataFrame, keys: Sequence[str], row: int) -> str:
+    """Which row of a frame that is: its keys, else the index of its place."""
     names = [k for k in keys if k in frame]
-    return ", ".join(f"{k}={_text(frame[k].iloc[row])[:40]}" for k in names) if names else f"row {row}"
+    return ", ".join(f"{k}={_text(frame[k].iloc[row])[:40]}" for k in names) if names else f"row {frame.index[row]}"
 
 
 def _text(value: Any) -> str:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from mlpipe.errors import DataError, SpecError, UserCodeError
 from mlpipe.spec.calendar import Window
 from mlpipe.spec.sources import Column, Contract, Expectation
-from mlpipe.stages.contract import Checked, Repaired, check, holding, repair
+from mlpipe.stages.contract import Checked, check, holding
+from mlpipe.stages.repairing import Repaired, repair
 
 # Short forms, such as a list or "2h", are read at load, which the types of the fields do not say.
 terms: Callable[..., Contract] = Contract

@@ -54,7 +54,11 @@ def training(trial: Trial) -> Answer:
 
 
 def _more(trial: Trial) -> tuple[str, ...]:
-    return () if trial.whole else (f"The sample has {trial.rows:,} rows: --rows takes more of them.",)
+    return (
+        ()
+        if trial.whole
+        else (f"The sample has {trial.rows:,} row{'s' if trial.rows > 1 else ''}: --rows takes more.",)
+    )
 
 
 def _worked(trial: Trial, stage: Stage) -> Result:

@@ -24,7 +24,7 @@ from mlpipe.stages.splits import by_part
 
 ROWS = 2_000
 """Rows that are learned from and judged on, by default."""
-MOST_PARTITIONS = 60
+MOST_PARTITIONS = 40
 MOST_ROWS = 200_000
 """Rows of the primary source that are read at once, about; a partition is never cut."""
 FEW = 6
@@ -207,8 +207,8 @@ def _drawn(spec: PipelineSpec, pool: pd.DataFrame, rows: int) -> pd.Series:
     caps = {p: cap(counts.astype("int64"), rows * SHARES[p] / whole) for p, counts in sizes.items()}
     rank = order.groupby("key").cumcount()
     taken = rank < order["part"].map(caps).fillna(max(caps.values(), default=1))
-    classes = mine["label"].astype("str")
-    if spec.known_task != ("regression",) and classes.nunique() <= MOST_CLASSES:
+    classes = mine["label"].dropna().astype("str")
+    if spec.known_task != ("regression",) and 1 < classes.nunique() <= MOST_CLASSES:
         rare = classes.groupby(classes).cumcount() < rows // (4 * classes.nunique())
         taken |= order.index.isin(classes.index[rare])
     return taken.reindex(pool.index)

@@ -18,7 +18,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages import feature, ingest, label, validate
 from mlpipe.stages.context import Context, MemoryHeads, Run
-from mlpipe.stages.dataset import collect
+from mlpipe.stages.dataset import collect, plain
 from mlpipe.stages.frames import stacked
 from mlpipe.stages.proving import PROOFS
 from mlpipe.stages.sample import ROWS, Chosen, choose, thin
@@ -116,7 +116,11 @@ def sources(trial: Trial) -> Answer:
     trial.raw = tuple(r.partition for r in records)
     if failed is not None:
         raise failed
-    rows = {n: sum(r.data["rows"][n] for r in records) for n in spec.sources}
+    # A table that is not cut by time is the same in each partition.
+    rows = {
+        n: (sum if s.event_time or n == spec.primary else max)([0, *(r.data["rows"][n] for r in records)])
+        for n, s in spec.sources.items()
+    }
     if not rows[spec.primary]:
         raise SourceError(
             f"source {spec.primary} gives no row for {_span(chosen)}",
@@ -205,7 +209,7 @@ def features(trial: Trial) -> Answer:
     dull = [f"{n} is null in every row" for n in names if not rows[n].notna().any()]
     for name in names if len(rows) > 1 else ():
         if rows[name].notna().all() and rows[name].astype("str").nunique() == 1:
-            dull.append(f"{name} is {rows[name].iloc[0]!r} in every row")
+            dull.append(f"{name} is {plain(rows[name].iloc[0])!r} in every row")
     of = f"{left:,} rows" if left == total else f"{left:,} of {total:,} rows, drawn with the seed,"
     nulls = float(rows.isna().to_numpy().mean()) if rows.size else 0.0
     text = f"{of} gave {len(names)} features with {nulls:.1%} nulls, and none was lost"

@@ -70,6 +70,7 @@ def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
         "labelled": len(data.rows),
         "split": spec.split.model_dump(mode="json"),
         "partitions": spec.partitions.model_dump(mode="json", include={"every", "timezone"}),
+        **({"missing": spec.features.missing} if spec.features.missing else {}),
     }
 
 
@@ -117,6 +118,7 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
         encoding = encoding_of(spec, data.rows[data.label])
         split = parts(spec, window, data.rows)
         kinds = kinds_of(data.rows[split.masks["train"]], data.names)
+        _imputable(spec, kinds)
     except DataError as error:
         return _refusal(str(error), base, findings)
     learned = split.masks["train"] | split.masks["valid"]
@@ -129,6 +131,14 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     if refused:
         return _refusal(refused, {**base, "rows": rows}, findings)
     return _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
+
+
+def _imputable(spec: PipelineSpec, kinds: tuple[tuple[str, str], ...]) -> None:
+    """Raises a `DataError` where missing values cannot be filled as declared."""
+    if spec.features.missing:
+        from mlpipe.stages.imputing import imputer_of
+
+        imputer_of(spec, kinds)
 
 
 def _refusal(why: str, base: dict[str, Any], findings: list[Found]) -> Result:
@@ -208,7 +218,7 @@ def _fit(
         train.X.head(EXAMPLES),
         {},
     )
-    scores = call_any(draft.predict, valid.X, where=where)
+    scores = _scores(draft, valid.X, where)
     threshold, extra = _thresholds(spec, encoding, y[masks["train"]], y[masks["valid"]], valid.X, scores, key)
     bundle = replace(draft, threshold=threshold, extra=extra)
     grid = _score_grid(encoding, scores)
@@ -231,6 +241,10 @@ def _fit(
         "chosen_until": chosen,
         "data_end": end,
     }
+    if spec.features.missing:
+        from mlpipe.stages.imputing import told
+
+        details["missing"] = told(estimator.steps[0][1], train.X)
     return _result(spec, base | details, outputs, made, findings, data, encoding)
 
 
@@ -261,6 +275,16 @@ def _result(
         headline=f"{encoding.task} model learned from **{rows['train']:,}** rows of {shown} "
         f"({len(data.used)} partitions, {len(data.left_out)} left out){cut}.",
     )
+
+
+def _scores(bundle: Bundle, X: pd.DataFrame, where: str) -> np.ndarray:
+    """Scores of rows like those learned from: what the model raises is its own mistake, and not theirs."""
+    try:
+        return bundle.predict(X)
+    except (DataError, UserCodeError) as error:
+        if error.__cause__ is None:
+            raise
+        raise UserCodeError(error.what, where=f"{where}, {error.where}", fix="Mend the model.") from error
 
 
 def _thresholds(

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_info
 
-from mlpipe.errors import DataError
+from mlpipe.errors import DataError, UserCodeError
 from mlpipe.stores.scoring import Bundle, cast
 from mlpipe_tests.stores.models import boosted, bundle_of, fitted, people
 
@@ -108,6 +108,56 @@ def test_scores_that_are_not_finite_are_an_error_that_names_rows() -> None:
     frame, _ = xy(3)
     with pytest.raises(DataError, match=r"not finite for 2 of 3 rows, such as rows \[0, 2\]"):
         bundle_of(Spy([np.nan, 0.5, np.inf]), frame).predict(frame)
+
+
+class Raiser:
+    """Raises when it is asked."""
+
+    classes_ = np.array([0, 1])
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        return frame["no such column"]
+
+
+def test_what_a_model_raises_is_told_in_words() -> None:
+    frame, y = xy()
+    logistic = bundle_of(LogisticRegression().fit(frame, y), frame, features=FEATURES)
+    with pytest.raises(DataError, match=r"cannot score these 60 rows: ValueError: .*infinity") as refused:
+        logistic.predict(frame.assign(a=np.inf))
+    assert refused.value.where == "LogisticRegression" and isinstance(refused.value.__cause__, ValueError)
+    with pytest.raises(
+        UserCodeError, match=r"cannot score these 60 rows: KeyError: 'no such column'"
+    ) as caught:
+        bundle_of(Raiser(), frame).predict(frame)
+    assert caught.value.where == f"{__file__}:{Raiser.predict_proba.__code__.co_firstlineno + 1}"
+
+
+@pytest.mark.parametrize("given", [None, [1, 2], {"a": 1}, "a", pd.Series([1.0])])
+def test_what_is_no_frame_is_refused(given: Any) -> None:
+    with pytest.raises(DataError, match=f"the rows of a DataFrame, and got a {type(given).__name__}"):
+        boosted().predict(given)
+
+
+def test_names_that_are_numbers_are_texts_and_names_that_stand_twice_are_refused() -> None:
+    frame, y = xy()
+    model = LogisticRegression().fit(frame.to_numpy(), y)
+    numbered = frame.set_axis([0, 1], axis=1)
+    bundle = bundle_of(
+        Columns(model), frame, features=(("0", "float64"), ("1", "float64")), input_example=numbered.head(5)
+    )
+    assert np.array_equal(bundle.predict(numbered), model.predict_proba(frame.to_numpy())[:, 1])
+    with pytest.raises(DataError, match="Two columns are named '1'"):
+        bundle.predict(numbered.assign(**{"1": 2.0}))
+
+
+class Columns:
+    """A model that was fitted without names."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.classes_ = model, model.classes_
+
+    def predict_proba(self, frame: pd.DataFrame) -> Any:
+        return self.model.predict_proba(frame.to_numpy())
 
 
 def test_what_gives_no_probabilities_is_refused_with_the_fix() -> None:

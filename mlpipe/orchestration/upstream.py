@@ -1,0 +1,42 @@
+"""Rows of other assets for a pipeline that is looked at outside a run: read through the IO managers that wrote them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from mlpipe.errors import SourceError
+from mlpipe.orchestration.causes import first_line
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.sources import UpstreamSource
+
+
+def readers(
+    spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance
+) -> Mapping[str, Callable[[str], Any]]:
+    """How a partition of each upstream source is read, by the name of the source.
+
+    An asset without partitions gives the same for each. A reader raises `SourceError` when the asset was never materialized, or cannot be
+    loaded.
+    """
+    loader = defs.get_asset_value_loader(instance=on)
+    partitioned = {s.key: s.partitions_def is not None for s in defs.resolve_all_asset_specs()}
+
+    def reader(name: str, source: UpstreamSource) -> Callable[[str], Any]:
+        key = dg.AssetKey(source.asset.split("/"))
+
+        def read(partition: str) -> Any:
+            by = partition if partitioned.get(key) else None
+            try:
+                return loader.load_asset_value(key, partition_key=by, python_type=object)
+            except Exception as error:
+                at = f" partition {by}" if by else ""
+                raise SourceError(
+                    f"asset {source.asset}{at} cannot be loaded: {first_line(error)}",
+                    where=f"pipeline {spec.name}, source {name}",
+                    fix="Materialize it first.",
+                ) from error
+
+        return read
+
+    return {n: reader(n, s) for n, s in spec.sources.items() if isinstance(s, UpstreamSource)}

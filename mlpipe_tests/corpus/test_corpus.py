@@ -1,0 +1,91 @@
+"""Awkward files, from `init` on: each leads to a sensible proposal that runs, or is refused in the right sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from mlpipe_tests.corpus.case import Case
+from mlpipe_tests.corpus.cases import ALL, problems
+from mlpipe_tests.corpus.drive import (
+    Told,
+    concluded,
+    differences,
+    quarantined,
+    refusal,
+    told,
+    told_by_process,
+    ugly,
+    working_in,
+)
+
+QUICK = [c for c in ALL if not c.long]
+WHOLE_WAY = (
+    "day_first_dates",
+    "months",
+    "y_and_n_with_blanks",
+    "thirty_classes",
+    "decimal_commas",
+    "odd_names",
+    "typed_parquet",
+    "a_table_of_sqlite",
+)
+"""Cases that go the whole way in the quick tests too."""
+
+
+def test_the_corpus_is_sound() -> None:
+    assert not problems() and len(ALL) >= 45
+    assert {c.name for c in ALL} >= set(WHOLE_WAY)
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda c: c.name)
+def test_a_sensible_proposal_that_loads(case: Case, tmp_path: Path) -> None:
+    data = case.build(tmp_path)
+    before = {p.name for p in tmp_path.iterdir()}
+    with working_in(tmp_path):
+        made = told(*case.arguments(data), "--json")
+        assert not ugly(made)
+        if case.expect.refused:
+            assert not refusal(case, made, tmp_path, before)
+            return
+        assert made.code == 0, made.err
+        assert not differences(case, concluded(made))
+        checked = told("check", case.name)
+    assert not ugly(checked)
+    assert checked.code == 0, checked.err
+
+
+def _whole_way(case: Case, folder: Path) -> None:
+    """From `init` to `replay`, each command in a process of its own, without a hand on any file."""
+    data = case.build(folder)
+    before = {p.name for p in folder.iterdir()}
+    steps: dict[str, Told] = {}
+    for arguments in (
+        (*case.arguments(data), "--json"),
+        ("check", case.name),
+        ("run", case.name),
+        ("replay", case.name),
+    ):
+        done = steps[arguments[0]] = told_by_process(folder, *arguments)
+        assert not ugly(done)
+        if case.expect.refused:
+            assert not refusal(case, done, folder, before)
+            return
+        assert done.code == 0, f"{arguments[0]}: {done.out[-800:]}{done.err}"
+    proposal = concluded(steps["init"])
+    assert not differences(case, proposal)
+    assert quarantined(steps["run"].out) <= case.expect.lost
+    assert ("Judged for" in steps["run"].out) or not case.expect.learns, steps["run"].out
+    nothing = "nothing to live through" in steps["replay"].out
+    assert nothing == (proposal["every"] == "none"), steps["replay"].out
+
+
+@pytest.mark.parametrize("case", [c for c in ALL if c.name in WHOLE_WAY], ids=lambda c: c.name)
+def test_from_init_to_replay(case: Case, tmp_path: Path) -> None:
+    _whole_way(case, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("case", [c for c in ALL if c.name not in WHOLE_WAY], ids=lambda c: c.name)
+def test_the_others_from_init_to_replay(case: Case, tmp_path: Path) -> None:
+    _whole_way(case, tmp_path)

@@ -1,6 +1,7 @@
 """Rows of other assets for a pipeline that is looked at outside a run: read through the IO managers that wrote them."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -25,8 +26,8 @@ def readers(
     def reader(name: str, source: UpstreamSource) -> Callable[[str], Any]:
         key = dg.AssetKey(source.asset.split("/"))
 
-        def read(partition: str) -> Any:
-            by = partition if partitioned.get(key) else None
+        @lru_cache(maxsize=2)
+        def loaded(by: str | None) -> Any:
             try:
                 return loader.load_asset_value(key, partition_key=by, python_type=object)
             except Exception as error:
@@ -37,6 +38,6 @@ def readers(
                     fix="Materialize it first.",
                 ) from error
 
-        return read
+        return lambda partition: loaded(partition if partitioned.get(key) else None)
 
     return {n: reader(n, s) for n, s in spec.sources.items() if isinstance(s, UpstreamSource)}

@@ -63,14 +63,23 @@ def choose(spec: PipelineSpec, now: datetime, ctx: Context) -> Chosen:
         return Chosen(WHOLE, (WHOLE,), (WHOLE,), (WHOLE,), ((WHOLE,),))
     keys = spec.partitions.keys(*data)
     known = set(keys)
-    tried = []
+    tried: list[tuple[int, str, tuple[str, ...], tuple[str, ...]]] = []
+    failed: MlpipeError | None = None
     for key in _candidates(spec, keys, now):
         window = spec.partitions.before(key, spec.training_window)
         inside = tuple(k for k in window if k in known)
-        most = _fullest(spec, inside, ctx)
+        try:
+            most = _fullest(spec, inside, ctx)
+        except MlpipeError as error:
+            # Where data begins and ends is not known of every source: a window too far may be refused.
+            failed = failed or error
+            continue
         tried.append((most, key, window, inside))
         if most:
             break
+    if not tried:
+        assert failed is not None
+        raise failed
     # Rows are also looked for where the newest window has none; without any the check of the sources says so.
     most, key, window, inside = tried[-1] if tried[-1][0] else tried[0]
     read = spread(spec, window, inside, min(MOST_PARTITIONS, max(FEW, MOST_ROWS // max(1, most))))

@@ -229,6 +229,7 @@ DATA: tuple[tuple[str, Work], ...] = (
     ("features", features),
 )
 """Checks of the data, in order; `mlpipe.stages.proving.PROOFS` are those of the model."""
+CHECKS = tuple(name for name, _ in (*DATA, *PROOFS))
 
 
 def failure(checks: list[Check]) -> MlpipeError | None:

@@ -40,6 +40,7 @@ def fitted(
         logged.append({"step": float(step), **{k: float(v) for k, v in values.items()}})
 
     with deadline(spec.timeout, f"training of {where}"):
+        imputer, train, valid, kinds = _imputed(spec, train, valid, kinds)
         if spec.model.fit is not None:
             # Copies: what the function changes must not reach the bundle's example or the rows that choose.
             handed = [Part(p.X.copy(deep=True), p.y.copy()) for p in (train, valid)]
@@ -51,8 +52,33 @@ def fitted(
             call_any(_fit_of(model), train.X, train.y, where=where)
             estimator = model
     _must_predict(spec, estimator, where)
+    if imputer is not None:
+        estimator = _behind(imputer, estimator)
     curves = {"log": logged} if logged else {}
     return estimator, {**curves, **_own_curves(estimator)}
+
+
+def _imputed(spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds) -> tuple[Any, Part, Part, Kinds]:
+    """The declared imputer, learned from the training part alone, and both parts as it leaves them; None where none is declared."""
+    if not spec.features.missing:
+        return None, train, valid, kinds
+    from mlpipe.stages.imputing import imputer_of, indicator
+
+    imputer = imputer_of(spec, kinds)
+    assert imputer is not None
+    imputer.fit(train.X)
+    made = [Part(imputer.transform(p.X), p.y) for p in (train, valid)]
+    return imputer, made[0], made[1], [*kinds, *((indicator(c), "float64") for c in imputer.filled_)]
+
+
+def _behind(imputer: Any, estimator: Any) -> Any:
+    """A fitted estimator behind a fitted imputer."""
+    from sklearn.pipeline import Pipeline
+
+    plain = (
+        type(estimator) is Pipeline and estimator.memory is None and "missing" not in dict(estimator.steps)
+    )
+    return Pipeline([("missing", imputer), *(estimator.steps if plain else [("model", estimator)])])
 
 
 def _fit_of(model: Any) -> Callable[..., Any]:
@@ -119,7 +145,9 @@ def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
 
 def _own_curves(estimator: Any) -> dict[str, list[dict[str, float]]]:
     """Curves that the last step of an estimator keeps: loss or score by iteration."""
-    last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    last = estimator
+    while hasattr(last, "steps"):
+        last = last.steps[-1][1]
     curves = {}
     for name in ("loss_curve_", "validation_scores_", "train_score_", "validation_score_"):
         values = getattr(last, name, None)

@@ -37,6 +37,7 @@ _SELECTION = (
 
 TRUSTED: frozenset[str] = frozenset(
     {
+        "mlpipe.stages.imputing.Imputer",
         "numpy.dtype",
         "numpy.mean",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",

@@ -52,6 +52,8 @@ MARKS: tuple[tuple[str, str], ...] = (
     (",", "'"),
 )
 """Decimal mark and thousands separator, the likelier first."""
+TRIED = 5_000
+"""Different words that decimal marks are tried on, at most."""
 FEW = 5
 """At most this many different words in a column of numbers are spellings of no value."""
 STRAY = 0.01
@@ -166,10 +168,17 @@ def sentinels(values: "pd.Series[Any]") -> list[int]:
 
 
 def _textual(column: "pd.Series[Any]", name: str) -> Cells:
-    raw = column.astype("object").where(column.notna()).map(str, na_action="ignore")
-    text = raw.map(str.strip, na_action="ignore")
-    filled = text.dropna()
-    counts = Counter(filled)
+    # Words are looked at once each, however often they stand.
+    codes, words = pd.factorize(column.astype("object"), use_na_sentinel=True)
+    spelled = np.array([*map(str, words), None], dtype="object")
+    stripped = np.array([*(w.strip() for w in spelled[:-1]), None], dtype="object")
+    raw: pd.Series[Any] = pd.Series(spelled[codes], index=column.index, dtype="object")
+    text: pd.Series[Any] = pd.Series(stripped[codes], index=column.index, dtype="object")
+    counts: Counter[str] = Counter()
+    for word, count in zip(
+        stripped, np.bincount(codes[codes >= 0], minlength=len(words)).tolist(), strict=False
+    ):
+        counts[word] += count
     empty = sorted(w for w in counts if w.lower() in NOTHING)
     kept = {w: n for w, n in counts.items() if w.lower() not in NOTHING}
     if not kept:
@@ -237,14 +246,14 @@ def _as_numbers(
     words = pd.Series(list(kept), dtype="object")
     weights = np.array([kept[w] for w in words])
     total = int(weights.sum())
-    best: tuple[int, str, str, Any] | None = None
-    for decimal, thousands in MARKS:
-        numbers = numbers_of(words, decimal, thousands)
-        read = int(weights[numbers.notna()].sum())
-        if best is None or read > best[0]:
-            best = (read, decimal, thousands, numbers)
-    assert best is not None
-    read, decimal, thousands, numbers = best
+    # Which marks are used shows on some of the words; all of them are read once.
+    some = words if len(words) <= TRIED else words.sample(TRIED, random_state=0)
+    shares = [int(weights[some.index[numbers_of(some, *marks).notna()]].sum()) for marks in MARKS]
+    decimal, thousands = MARKS[int(np.argmax(shares))]
+    if max(shares) < weights[some.index].sum() / 2:
+        return None
+    numbers = numbers_of(words, decimal, thousands)
+    read = int(weights[numbers.notna()].sum())
     stray = [w for w, n in zip(words, numbers, strict=True) if pd.isna(n)]
     strays = total - read
     if read < total / 2 or (len(stray) > FEW and strays > STRAY * total):

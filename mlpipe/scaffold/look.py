@@ -18,8 +18,8 @@ from mlpipe.scaffold.dialect import PACKED, dialect_of
 from mlpipe.spec.sources import CsvSource, Files, JsonLinesSource, ParquetSource
 from mlpipe.stages.files import listed, read
 
-SAMPLE = 1_000_000
-"""Rows that are looked at, at most."""
+SAMPLE = 200_000
+"""Rows that are looked at, at most; of the time column all of them."""
 TYPES: dict[str, type[Files]] = {"csv": CsvSource, "parquet": ParquetSource, "jsonl": JsonLinesSource}
 ENDINGS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".psv"), "csv"),
@@ -51,7 +51,9 @@ class Looked:
     daily
         Whether each day has a file of its own, named by its date.
     span
-        Least and greatest value of the time column, where the rows are a sample.
+        Least and greatest value of the time column, where the rows are a sample of a table.
+    whole
+        All rows, where `frame` is a sample of a file.
     secrets
         Environment variables that the source needs, by name.
     """
@@ -64,6 +66,7 @@ class Looked:
     notes: tuple[str, ...] = ()
     daily: bool = False
     span: "pd.Series[Any] | None" = None
+    whole: pd.DataFrame | None = None
     secrets: tuple[tuple[str, str], ...] = ()
 
 
@@ -171,14 +174,14 @@ def _files(path: Path, time: str | None) -> Looked:
     frame = read(TYPES[kind].model_validate(source), Path("/"), None, where)
     if len(files) > 1:
         notes = (f"{len(files)} files are read as one table.", *notes)
-    rows = len(frame)
+    rows, whole = len(frame), None
     if rows > SAMPLE:
-        notes = (*notes, f"{SAMPLE:,} of {rows:,} rows were looked at.")
+        notes, whole = (*notes, f"{SAMPLE:,} of {rows:,} rows were looked at."), frame
         frame = frame.sample(SAMPLE, random_state=0).sort_index().reset_index(drop=True)
     if daily:
         frame = read_daily(TYPES[kind], source, files)
         source = {**source, "path": str(path / f"{{partition}}{_ending(files[0])}")}
-    return Looked(frame, rows, source, kind, where, notes, daily)
+    return Looked(frame, rows, source, kind, where, notes, daily, whole=whole)
 
 
 def read_daily(source: type[Files], settings: dict[str, Any], files: Iterable[Path]) -> pd.DataFrame:

@@ -179,6 +179,8 @@ def _span(looked: Looked, cells: dict[str, Cells], time: str | None, now: dateti
     if time is None:
         return whole(looked.rows, "Without a time there are no partitions: one model is made from all rows.")
     times = cells[time].values
+    if looked.whole is not None:
+        times, scale = cells_of(looked.whole[time], time, time=True).values, 1.0
     if looked.span is not None:
         ends = times_of(looked.span, time, told=True)
         times = times if ends is None else pd.concat([times, ends.values], ignore_index=True)

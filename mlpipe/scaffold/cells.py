@@ -169,14 +169,14 @@ def sentinels(values: "pd.Series[Any]") -> list[int]:
 
 def _textual(column: "pd.Series[Any]", name: str) -> Cells:
     # Words are looked at once each, however often they stand.
-    codes, words = pd.factorize(column.astype("object"), use_na_sentinel=True)
-    spelled = np.array([*map(str, words), None], dtype="object")
+    codes, different = pd.factorize(column.astype("object"), use_na_sentinel=True)
+    spelled = np.array([*map(str, different), None], dtype="object")
     stripped = np.array([*(w.strip() for w in spelled[:-1]), None], dtype="object")
     raw: pd.Series[Any] = pd.Series(spelled[codes], index=column.index, dtype="object")
     text: pd.Series[Any] = pd.Series(stripped[codes], index=column.index, dtype="object")
     counts: Counter[str] = Counter()
     for word, count in zip(
-        stripped, np.bincount(codes[codes >= 0], minlength=len(words)).tolist(), strict=False
+        stripped, np.bincount(codes[codes >= 0], minlength=len(different)).tolist(), strict=False
     ):
         counts[word] += count
     empty = sorted(w for w in counts if w.lower() in NOTHING)

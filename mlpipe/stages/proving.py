@@ -56,7 +56,7 @@ def training(trial: Trial) -> Answer:
 def _more(trial: Trial) -> tuple[str, ...]:
     return (
         ()
-        if trial.whole
+        if trial.whole or trial.different < 2
         else (f"The sample has {trial.rows:,} row{'s' if trial.rows > 1 else ''}: --rows takes more.",)
     )
 

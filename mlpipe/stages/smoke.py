@@ -182,14 +182,16 @@ def labels(trial: Trial) -> Answer:
         by = f" by {trial.ctx.run.as_of:%Y-%m-%d %H:%M} UTC" if spec.label.available_after else ""
         return Answer("failed", f"none of {rows:,} rows has a label that is known{by}.")
     ids = [r.output("labels").id for r in records]
-    values = pd.concat([trial.store.get_table(i, [spec.label.name]).astype("str") for i in ids])
-    values_seen = values[spec.label.name].value_counts()
-    text = f"{trial.known:,} of {rows:,} rows have one, of {len(values_seen):,} different values"
-    if len(values_seen) == 1:
-        return Answer("failed", f"{text}: all are {values_seen.index[0]}, and there is nothing to learn.")
-    if len(values_seen) <= MOST_VALUES:
-        share = values_seen.iloc[-1] / trial.known
-        text += f"; {share:.1%} are {values_seen.index[-1]}, the rarest"
+    values = stacked([trial.store.get_table(i, [spec.label.name]) for i in ids])[spec.label.name]
+    # One partition's whole numbers are another's fractions, which had a null among them.
+    seen = pd.Series([plain(v) for v in values], dtype="object").value_counts()
+    trial.different = len(seen)
+    text = f"{trial.known:,} of {rows:,} rows have one"
+    if len(seen) == 1:
+        return Answer("failed", f"{text}, and all are {seen.index[0]!r}: there is nothing to learn.")
+    text += f", of {len(seen):,} different values"
+    if len(seen) <= MOST_VALUES:
+        text += f"; {seen.iloc[-1] / trial.known:.1%} are {seen.index[-1]!r}, the rarest"
     return Answer("ok" if 2 * trial.known >= rows else "warning", f"{text}.")
 
 

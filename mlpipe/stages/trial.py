@@ -93,8 +93,8 @@ class Trial:
         Which partitions are read; None before, and where that cannot be said.
     raw, good
         Partitions that could be read, and those that keep the contract.
-    known
-        Rows of `chosen.read` with a known label, before any were left out.
+    known, different
+        Rows of `chosen.read` with a known label, before any were left out, and how many different labels they have.
     whole
         Whether the sample is all that a training would see.
     data
@@ -113,6 +113,7 @@ class Trial:
     raw: tuple[str, ...] = ()
     good: tuple[str, ...] = ()
     known: int = 0
+    different: int = 0
     whole: bool = False
     data: Dataset | None = None
     model: Bundle | None = None

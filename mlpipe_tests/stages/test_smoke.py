@@ -225,7 +225,7 @@ def test_one_bad_partition_is_a_warning_and_too_many_are_a_failure(tmp_path: Pat
     ("label", "status", "words"),
     [
         ([None] * 600, "failed", "none of 600 rows has a label that is known"),
-        ([1.0] * 600, "failed", "600 of 600 rows have one, of 1 different values: all are 1.0"),
+        ([1.0] * 600, "failed", "600 of 600 rows have one, and all are 1: there is nothing to learn"),
         ([1.0, 0.0] * 150 + [None] * 300, "ok", "300 of 600 rows have one"),
         ([1.0, 0.0] * 140 + [None] * 320, "warning", "280 of 600 rows have one"),
     ],

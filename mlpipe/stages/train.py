@@ -26,6 +26,7 @@ from mlpipe.stages.deadline import deadline
 from mlpipe.stages.estimators import Part, fitted
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.inject import injected
+from mlpipe.stages.repeats import Repeats, told
 from mlpipe.stages.runner import Plan, Result, Stage, output
 from mlpipe.stages.sources import call_any, defined
 from mlpipe.stages.splits import Parts, parts
@@ -114,13 +115,16 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     refused = _too_little(spec, data)
     if refused:
         return _refusal(refused, base, findings)
+    repeats, split = None, None
     try:
         encoding = encoding_of(spec, data.rows[data.label])
+        repeats = Repeats(data, encoding)
         split = parts(spec, window, data.rows)
         kinds = kinds_of(data.rows[split.masks["train"]], data.names)
         _imputable(spec, kinds)
     except DataError as error:
-        return _refusal(str(error), base, findings)
+        return _refusal(str(error), *_with_copies(repeats, split, base, findings))
+    base, findings = _with_copies(repeats, split, base, findings)
     learned = split.masks["train"] | split.masks["valid"]
     y = injected(ctx.run.inject, encoding.encode(data.rows[data.label]), learned, spec.seed)
     if ctx.run.inject:
@@ -131,6 +135,16 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     if refused:
         return _refusal(refused, {**base, "rows": rows}, findings)
     return _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
+
+
+def _with_copies(
+    repeats: Repeats | None, split: Parts | None, base: dict[str, Any], findings: list[Found]
+) -> tuple[dict[str, Any], list[Found]]:
+    """Data and findings with what is known of copies among the rows; nothing where they were not looked for."""
+    if repeats is None:
+        return base, findings
+    data, found = told(repeats, split)
+    return {**base, "duplicates": data}, [*findings, *found]
 
 
 def _imputable(spec: PipelineSpec, kinds: tuple[tuple[str, str], ...]) -> None:
@@ -242,9 +256,9 @@ def _fit(
         "data_end": end,
     }
     if spec.features.missing:
-        from mlpipe.stages.imputing import told
+        from mlpipe.stages import imputing
 
-        details["missing"] = told(estimator.steps[0][1], train.X)
+        details["missing"] = imputing.told(estimator.steps[0][1], train.X)
     return _result(spec, base | details, outputs, made, findings, data, encoding)
 
 
@@ -353,4 +367,4 @@ def _score_grid(encoding: Encoding, scores: np.ndarray) -> Grid:
     return build(grid)
 
 
-STAGE = Stage("train", "model", "1", plans)
+STAGE = Stage("train", "model", "2", plans)

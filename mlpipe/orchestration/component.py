@@ -16,7 +16,7 @@ from mlpipe.orchestration.scaffolder import PipelineScaffolder
 from mlpipe.records.record import Record
 from mlpipe.spec.build import ALIASES
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.yaml_file import Lines, build_mapping, read
+from mlpipe.spec.yaml_file import Lines, build_mapping, decoded, read
 from mlpipe.stages.context import Context
 from mlpipe.stages.runner import Stage, run_stage
 
@@ -120,7 +120,7 @@ def _written(given: dict[str, Any], context: dg.ComponentLoadContext) -> tuple[d
     if not path.is_file():
         return given, {}, str(context.path)
     file = str(path)
-    for document, lines in read(path.read_text(encoding="utf-8"), file):
+    for document, lines in read(decoded(path.read_bytes(), file), file):
         attributes = document.get("attributes") if isinstance(document, dict) else None
         if (
             isinstance(attributes, dict)

@@ -81,7 +81,7 @@ def build(
 
     def place(path: KeyPath) -> str:
         line = locate(path) if locate else _nearest(places, path, where)
-        return ", ".join(x for x in (line, "key " + ".".join(map(str, path)) if path else "") if x)
+        return ", ".join(x for x in (line, "key " + ".".join(map(_step, path)) if path else "") if x)
 
     def report(path: KeyPath, text: str) -> None:
         findings[Finding(text, place(path))] = None
@@ -106,6 +106,12 @@ def build(
     if findings or spec is None:
         raise _error(plain.get("name"), where, list(findings))
     return spec
+
+
+def _step(step: str | int) -> str:
+    """A key as it is told; in quotes where it could not be seen or would break the line, cut where it is very long."""
+    text = str(step)
+    return text if text.strip() and text.isprintable() and len(text) <= 80 else shown(step)
 
 
 def _chosen(deployment: str | None, settings: Mapping[str, Any], report: Report) -> str:

@@ -21,6 +21,25 @@ FUNCTION_KEYS = {("label", "function"), ("features", "function"), ("model", "fit
 Lines = dict[tuple[str | int, ...], int]
 
 
+def decoded(raw: bytes, file: str) -> str:
+    """Text of a YAML file, which is UTF-8.
+
+    Raises
+    ------
+    SpecError
+        When the bytes are of another encoding; with the line.
+    """
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SpecError(
+            f"this is no text in UTF-8: the byte 0x{raw[error.start]:02x} is not allowed",
+            where=f"{file}:{line}",
+            fix="Save the file as UTF-8.",
+        ) from None
+
+
 def read(text: str, file: str) -> list[tuple[Any, Lines]]:
     """Documents of a YAML text, each with the line (from 1) of every path of keys.
 
@@ -176,7 +195,7 @@ def policy_file(path: Path) -> Retrain:
         With every mistake, its line and key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise NotFoundError(
             f"the policy cannot be read: {error.strerror}", where=str(path), fix="Name a YAML file."

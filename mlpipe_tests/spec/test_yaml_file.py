@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mlpipe as ml
 from mlpipe.errors import NotFoundError, SpecError
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.yaml_file import build_mapping, policy_file, read
+from mlpipe.spec.yaml_file import build_mapping, decoded, policy_file, read
 from mlpipe_tests.spec.declared import FILE, YAML, declared, loaded
 
 FUNCTIONS = """\
@@ -163,6 +163,26 @@ def test_a_document_that_is_no_mapping_is_refused(text: str, kind: str) -> None:
     with pytest.raises(SpecError, match=f"a pipeline must be a mapping of keys, got {kind}"):
         loaded(text)
     assert read("", FILE) == [] and read("# nothing\n", FILE) == []
+
+
+def test_bytes_that_are_no_utf_8_are_refused_with_their_line(tmp_path: Path) -> None:
+    assert decoded("größe: 1\n".encode(), FILE) == "größe: 1\n"
+    with pytest.raises(SpecError, match="the byte 0xf6 is not allowed") as caught:
+        decoded("a: 1\ngröße: 1\n".encode("latin-1"), FILE)
+    assert caught.value.where == f"{FILE}:2" and caught.value.fix == "Save the file as UTF-8."
+    (tmp_path / "policy.yaml").write_bytes(b"every: week\n# \xff\n")
+    with pytest.raises(SpecError, match="no text in UTF-8") as caught:
+        policy_file(tmp_path / "policy.yaml")
+    assert caught.value.where.endswith("policy.yaml:2")
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("''", "''"), ('"a\\nb"', r"'a\nb'"), ("x" * 200, f"'{'x' * 76}…"), ("größe in m", "größe in m")],
+)
+def test_a_key_that_cannot_be_seen_or_is_endless_is_told_in_one_line(key: str, shown: str) -> None:
+    ((place, what),) = told(YAML + f"{key}: 1\n").items()
+    assert place == f"defs.yaml:{YAML.count(chr(10)) + 1}, key {shown}" and what.startswith("unknown key")
 
 
 # -- names --------------------------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""Commands on a case, in this process or in one of their own, and what was concluded against what was expected."""
+"""Commands in this process, and what `init` concluded against what was expected of it."""
 
 import contextlib
 import io
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,18 +62,9 @@ def told(*arguments: str) -> Told:
     return Told(code if isinstance(code, int) else 1, out.getvalue(), err.getvalue())
 
 
-def told_by_process(folder: Path, *arguments: str) -> Told:
-    """A command in a process of its own, as a user runs it."""
-    environment = {k: v for k, v in os.environ.items() if k not in UNSET}
-    done = subprocess.run(
-        [sys.executable, "-m", "mlpipe", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Told(done.returncode, done.stdout, done.stderr)
+def surroundings() -> dict[str, str]:
+    """The environment of a user who has set nothing of Dagster's or mlpipe's."""
+    return {k: v for k, v in os.environ.items() if k not in UNSET}
 
 
 def ugly(result: Told) -> list[str]:

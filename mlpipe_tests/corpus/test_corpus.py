@@ -6,17 +6,8 @@ import pytest
 
 from mlpipe_tests.corpus.case import Case
 from mlpipe_tests.corpus.cases import ALL, problems
-from mlpipe_tests.corpus.drive import (
-    Told,
-    concluded,
-    differences,
-    quarantined,
-    refusal,
-    told,
-    told_by_process,
-    ugly,
-    working_in,
-)
+from mlpipe_tests.corpus.drive import concluded, differences, quarantined, refusal, told, ugly, working_in
+from mlpipe_tests.corpus.walk import walked
 
 QUICK = [c for c in ALL if not c.long]
 WHOLE_WAY = (
@@ -55,22 +46,16 @@ def test_a_sensible_proposal_that_loads(case: Case, tmp_path: Path) -> None:
 
 
 def _whole_way(case: Case, folder: Path) -> None:
-    """From `init` to `replay`, each command in a process of its own, without a hand on any file."""
+    """From `init` to `replay`, without a hand on any file."""
     data = case.build(folder)
     before = {p.name for p in folder.iterdir()}
-    steps: dict[str, Told] = {}
-    for arguments in (
-        (*case.arguments(data), "--json"),
-        ("check", case.name),
-        ("run", case.name),
-        ("replay", case.name),
-    ):
-        done = steps[arguments[0]] = told_by_process(folder, *arguments)
-        assert not ugly(done)
-        if case.expect.refused:
-            assert not refusal(case, done, folder, before)
-            return
-        assert done.code == 0, f"{arguments[0]}: {done.out[-800:]}{done.err}"
+    steps = walked(case, data, folder)
+    assert not [sign for step in steps.values() for sign in ugly(step)]
+    if case.expect.refused:
+        assert not refusal(case, steps["init"], folder, before)
+        return
+    name, last = list(steps.items())[-1]
+    assert last.code == 0, f"{name}: {last.out[-800:]}{last.err}"
     proposal = concluded(steps["init"])
     assert not differences(case, proposal)
     assert quarantined(steps["run"].out) <= case.expect.lost

@@ -191,7 +191,8 @@ _NUMBER = {"int": "number", "float": "number", "decimal": "number"}
 def _unplaced(pieces: Mapping[str, Piece]) -> Iterator[Found]:
     for name, piece in pieces.items():
         if piece.unreadable:
-            what = f"{piece.unreadable} event times of the load cannot be read, such as {', '.join(piece.examples)}"
+            times = "1 event time" if piece.unreadable == 1 else f"{piece.unreadable} event times"
+            what = f"{times} of the load cannot be read, such as {', '.join(piece.examples)}"
             fix = "Their rows belong to no partition and stay out. Add a format to the form of the column, or mend the source."
             yield Found(what=what, where=f"source {name}", fix=fix)
         if piece.unplaced:

@@ -287,7 +287,7 @@ def test_in_a_file_of_its_own_a_row_without_a_readable_time_is_quarantined(tmp_p
     lines = [LINES[0], LINES[1].replace("2024-01-01T11:00", "gestern"), LINES[2]]
     world = World(tmp_path / "store")
     made = world.run_all(DATA[:2], one_day(tmp_path, lines, clean), days(1))
-    assert "1 event times of the load cannot be read" in made["ingest"][day(0)].findings[0].what
+    assert "1 event time of the load cannot be read" in made["ingest"][day(0)].findings[0].what
     table = world.table(made["validate"][day(0)], "rows/quarantine")
     assert table["rule"].tolist() == ["at inside the partition"]
 

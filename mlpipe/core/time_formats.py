@@ -60,15 +60,19 @@ def pattern_of(form: str) -> str | None:
     if any(part in given and not given & others for part, others in needs):
         return None
     pattern = ""
-    for piece, following in zip(pieces, [*pieces[1:], ""], strict=True):
+    for before, piece, after in zip(["", *pieces], pieces, [*pieces[1:], ""], strict=False):
         if piece[0] != "%" or piece == "%%":
             pattern += r"\s+" if piece.isspace() else re.escape(piece.replace("%%", "%"))
             continue
         # Between two numbers without a mark only a fixed width tells where one ends.
-        tight = following[:1] == "%" and following != "%%"
+        tight = _numeric(before) or _numeric(after)
         width = _WIDTHS[piece[1]]
         pattern += f"(?P<{piece[1]}>{width.replace('{1,2}', '{2}') if tight else width})"
     return f"(?i)^{pattern}$"
+
+
+def _numeric(piece: str) -> bool:
+    return piece[:1] == "%" and piece[1:] in set("YymdHIMSf")
 
 
 def read(text: pa.LargeStringArray, pattern: str) -> NDArray[np.datetime64]:

@@ -70,6 +70,8 @@ NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
     [
         ("number", [1, 2, -999], "int64", [1, 2, None]),
         ("number", [2**60 + 1, -999, None], "Int64", [2**60 + 1, None, None]),
+        ("number", [2**60 + 1, -999], "int64", [2**60 + 1, None]),
+        ("number", [2**63 + 1, 0], "uint64", [2**63 + 1, 0]),
         ("number", [2**63 + 1, 5], "uint64", [2**63 + 1, 5]),
         ("number", [1.5, -999.0, None], "float64", [1.5, None, None]),
         ("number", [True, None], "boolean", [1, None]),
@@ -93,6 +95,13 @@ def test_what_is_no_text_is_read_by_its_value(
     to: str, given: list[Any], dtype: Any, wanted: list[Any]
 ) -> None:
     assert cells(given, Form(to, (-999,)), dtype=dtype) == wanted
+
+
+def test_what_is_a_time_already_needs_no_format() -> None:
+    form = Form("time", formats=("%d.%m.%Y",))
+    given = ["01.02.2024", date(2024, 2, 2), NOON, "2024-02-03", None]
+    there = [datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 2, 2, tzinfo=UTC), NOON, BAD, None]
+    assert cells(given, form, dtype=object) == there
 
 
 def test_a_number_among_texts_is_not_spelled_and_read_again() -> None:

@@ -137,6 +137,9 @@ def test_another_form_is_another_recipe_and_the_same_one_is_not(tmp_path: Path) 
     assert again == {stage: (recipe, True) for stage, (recipe, _) in first.items()}
     changed = recipes({**CLEAN, "hours": {"to": "number", "decimal": ",", "thousands": "."}})
     assert all(changed[stage][0] != first[stage][0] and not changed[stage][1] for stage in first)
+    # Also where the same rows are kept.
+    renamed = recipes({**CLEAN, "city": {**CLEAN["city"], "map": {"muc": "minga"}}})
+    assert all(renamed[stage][0] != first[stage][0] and not renamed[stage][1] for stage in first)
 
 
 def test_what_declares_no_form_costs_nothing_and_leaves_no_trace(tmp_path: Path) -> None:
@@ -377,6 +380,11 @@ def test_many_partitions_are_asked_together_in_their_form(tmp_path: Path) -> Non
     spec = spec_of(tmp_path, source=source(tmp_path, contract=contract), features=["hours"])
     made = World(tmp_path / "store").run_all((ingest.STAGE, validate.STAGE), spec, days(4))["validate"]
     assert [made[k].data["rows"]["rows"]["quarantined"] for k in days(4)] == [0, 0, 0, 1]
+    # As they are spelled, all cities would be allowed.
+    contract = ml.Contract(columns={"city": ml.Column(allowed=["Ulm"])}, floor=0)
+    spec = spec_of(tmp_path, source=source(tmp_path, contract=contract), features=["hours"])
+    made = World(tmp_path / "store").run_all((ingest.STAGE, validate.STAGE), spec, days(4))["validate"]
+    assert [made[k].data["rows"]["rows"]["kept"] for k in days(4)] == [0] * 4
 
 
 def test_the_zone_of_the_source_places_times_that_are_no_event_times() -> None:

@@ -22,7 +22,7 @@ from mlpipe.stages.extent import extent
 from mlpipe.stages.files import read
 from mlpipe_tests.stages.pipelines import DATA, World, day, days, spec_of
 
-CLEAN = {
+CLEAN: dict[str, dict[str, Any]] = {
     "hours": {"to": "number", "decimal": ",", "thousands": ".", "null": ["?", -999]},
     "plays": {"to": "number", "null": ["NA"]},
     "city": {"to": "text", "case": "lower", "null": ["-"], "map": {"muc": "munich"}},

@@ -3,6 +3,7 @@
 What is there but cannot be read is never guessed at: it becomes null, and is named. Pure functions of one column.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -171,7 +172,7 @@ def _numbers(column: "pd.Series[Any]", kind: str, form: Form) -> Cells:
     text = spelled(column)
     bare = _trimmed(text)
     nothing = _nothing(text, bare, form)
-    read = parsed(bare, form.decimal, form.thousands)
+    read = parsed(unmarked(bare, form.marks), form.decimal, form.thousands)
     if kind == "mixed":
         real = _are(column, present, _REAL)
         read[real] = column[real].astype("float64")
@@ -201,6 +202,15 @@ def parsed(bare: pa.LargeStringArray, decimal: str = ".", thousands: str = "") -
     values = np.array(pc.cast(number, pa.float64()).to_numpy(zero_copy_only=False), dtype="float64")
     values[~np.isfinite(values)] = np.nan
     return values
+
+
+def unmarked(bare: pa.LargeStringArray, marks: Sequence[str]) -> pa.LargeStringArray:
+    """Texts without the marks before or behind their number; a sign may stand before the mark."""
+    if not marks:
+        return bare
+    either = "|".join(re.escape(m) for m in sorted(marks, key=len, reverse=True))
+    bare = pc.replace_substring_regex(bare, rf"^([+-]?)\s*(?:{either})\s*", r"\1")
+    return pc.replace_substring_regex(bare, rf"\s*(?:{either})$", "")
 
 
 def _escaped(mark: str) -> str:

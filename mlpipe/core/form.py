@@ -31,6 +31,8 @@ class Form:
         Spellings, and numbers, that stand for no value.
     decimal, thousands
         Marks in numbers; no mark between thousands is ``""``.
+    marks
+        What may stand before or behind a number and means nothing: ``"$"``, ``"EUR"``, ``"%"``.
     truthy, falsy
         Spellings of yes and no.
     formats
@@ -47,6 +49,7 @@ class Form:
     null: tuple[str | int | float, ...] = ()
     decimal: str = "."
     thousands: str = ""
+    marks: tuple[str, ...] = ()
     truthy: tuple[str, ...] = TRUTHY
     falsy: tuple[str, ...] = FALSY
     formats: tuple[str, ...] = ("iso",)

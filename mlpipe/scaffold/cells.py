@@ -54,6 +54,8 @@ MARKS: tuple[tuple[str, str], ...] = (
 """Decimal mark and thousands separator, the likelier first."""
 TRIED = 5_000
 """Different words that decimal marks are tried on, at most."""
+SIGNS = ("$", "€", "£", "¥", "₹", "%", "EUR", "USD", "GBP", "CHF", "JPY")
+"""What stands around numbers and means nothing."""
 FEW = 5
 """At most this many different words in a column of numbers are spellings of no value."""
 STRAY = 0.01
@@ -244,15 +246,19 @@ def _as_numbers(
 ) -> Cells | None:
     """The column as numbers, when nearly all of its words are; None otherwise."""
     words = pd.Series(list(kept), dtype="object")
+    signs = [
+        s for s in SIGNS if sum(w.lstrip("+-").startswith(s) or w.endswith(s) for w in kept) > len(kept) / 2
+    ]
+    bare = words.map(lambda word: _unsigned(word, signs)) if signs else words
     weights = np.array([kept[w] for w in words])
     total = int(weights.sum())
     # Which marks are used shows on some of the words; all of them are read once.
-    some = words if len(words) <= TRIED else words.sample(TRIED, random_state=0)
+    some = bare if len(bare) <= TRIED else bare.sample(TRIED, random_state=0)
     shares = [int(weights[some.index[numbers_of(some, *marks).notna()]].sum()) for marks in MARKS]
     decimal, thousands = MARKS[int(np.argmax(shares))]
     if max(shares) < weights[some.index].sum() / 2:
         return None
-    numbers = numbers_of(words, decimal, thousands)
+    numbers = numbers_of(bare, decimal, thousands)
     read = int(weights[numbers.notna()].sum())
     stray = [w for w, n in zip(words, numbers, strict=True) if pd.isna(n)]
     strays = total - read
@@ -266,6 +272,9 @@ def _as_numbers(
     if thousands:
         form["thousands"] = thousands
         notes.append(f"Thousands are separated by {thousands!r}.")
+    if signs:
+        form["marks"] = signs
+        notes.append(f"{' and '.join(map(repr, signs))} around the numbers is left off.")
     few = len(stray) <= FEW and strays > 1 and all(not re.search(r"\d", w) for w in stray)
     empty = sorted([*empty, *stray]) if few else empty
     if empty:
@@ -282,6 +291,14 @@ def _as_numbers(
         form["null"] = [*form.get("null", []), *plain.form["null"]]
         notes += plain.notes
     return Cells(name, "number", plain.values, form, tuple(notes))
+
+
+def _unsigned(word: str, signs: Sequence[str]) -> str:
+    minus = word[:1] if word[:1] in ("-", "+") else ""
+    rest = word[len(minus) :].strip()
+    for sign in signs:
+        rest = rest.removeprefix(sign).removesuffix(sign).strip()
+    return minus + rest
 
 
 def numbers_of(words: "pd.Series[Any]", decimal: str, thousands: str) -> "pd.Series[Any]":

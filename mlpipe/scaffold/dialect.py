@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ MOST_PREAMBLE = 30
 PACKED = (".gz", ".bz2", ".xz")
 """Endings of packed files."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*")
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
 
 
@@ -75,6 +77,13 @@ def dialect_of(file: Path, where: str) -> Dialect:
         options["sep"] = separator
         notes.append(f"Columns are separated by {separator!r}.")
     rows = _rows(text, separator, skipped)
+    if (
+        rows
+        and len(rows[0]) > 1
+        and all(cell.startswith(" ") for row in rows[:LINES] for cell in row[1:] if cell)
+    ):
+        options["skipinitialspace"] = True
+        notes.append("Blanks behind the separators are skipped.")
     if len(rows) > 1 and all(len(r) == len(rows[0]) + 1 and not r[-1].strip() for r in rows[1:]):
         options["index_col"] = False
         notes.append("Each line ends with one separator too many.")
@@ -136,9 +145,11 @@ def _layout(text: str) -> tuple[int, str]:
         share = sum(len(r) in (width, len(rows[0])) for r in rows) / len(rows) if rows else 0.0
         # A separator of the data alone, such as a decimal comma, does not stand among the column names.
         share *= bool(rows) and abs(len(rows[0]) - width) <= 1
-        best = max(best, (round(share, 2), width, skipped, separator))
+        # Names are no numbers: numbers in the first line are a sign that it was cut in the wrong places, or skipped.
+        share *= 0.5 if rows and any(_NUMBER.fullmatch(cell.strip()) for cell in rows[0]) else 1.0
+        best = max(best, (round(share, 2), width, -skipped, separator))
     if best[0]:
-        return best[2], best[3]
+        return -best[2], best[3]
     return _preamble(lines, ",", 1), ","
 
 

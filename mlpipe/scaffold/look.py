@@ -163,7 +163,7 @@ def _files(path: Path, time: str | None) -> Looked:
     where = str(path)
     files = listed(path, where)
     kind = _kind(files, where)
-    source: dict[str, Any] = {"type": kind, "path": str(path)}
+    source: dict[str, Any] = {"type": kind, "path": braced(path)}
     notes: tuple[str, ...] = ()
     if kind == "csv":
         dialect = dialect_of(files[0], where)
@@ -180,7 +180,7 @@ def _files(path: Path, time: str | None) -> Looked:
         frame = frame.sample(SAMPLE, random_state=0).sort_index().reset_index(drop=True)
     if daily:
         frame = read_daily(TYPES[kind], source, files)
-        source = {**source, "path": str(path / f"{{partition}}{_ending(files[0])}")}
+        source = {**source, "path": f"{braced(path)}/{{partition}}{braced(Path(_ending(files[0])))}"}
     return Looked(frame, rows, source, kind, where, notes, daily, whole=whole)
 
 
@@ -188,9 +188,14 @@ def read_daily(source: type[Files], settings: dict[str, Any], files: Iterable[Pa
     """All files, each row with the day of its file in the column ``_day``."""
     frames = []
     for file in files:
-        one = source.model_validate({**settings, "path": str(file)})
+        one = source.model_validate({**settings, "path": braced(file)})
         frames.append(read(one, Path("/"), None, str(file)).assign(_day=file.name[:10]))
     return pd.concat(frames, ignore_index=True)
+
+
+def braced(path: Path) -> str:
+    """A path as a source names it: its braces twice."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _ending(file: Path) -> str:

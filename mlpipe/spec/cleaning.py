@@ -10,7 +10,7 @@ from mlpipe.spec.nodes import KeyPath, Node, Wrong, choices, listed, shown
 
 Kind = Literal["number", "bool", "time", "text"]
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "number": ("null", "decimal", "thousands"),
+    "number": ("null", "decimal", "thousands", "marks"),
     "bool": ("null", "truthy", "falsy"),
     "time": ("null", "formats"),
     "text": ("null", "strip", "case", "map"),
@@ -67,6 +67,16 @@ def _mark(known: tuple[str, ...], none: bool = False) -> Callable[[object], obje
     return check
 
 
+def _marks(value: object) -> object:
+    given = listed(value)
+    for item in given if isinstance(given, tuple) else ():
+        if not isinstance(item, str) or not item.strip() or any(c.isdigit() or c in "+-.," for c in item):
+            raise ValueError(
+                f"must be words or signs without digits, '+', '-', '.' and ','; got {shown(item)}"
+            )
+    return tuple(m.strip() for m in given) if isinstance(given, tuple) else given
+
+
 Spellings = Annotated[tuple[str, ...], BeforeValidator(_spellings)]
 
 
@@ -85,6 +95,10 @@ class Clean(Node):
     )
     thousands: Annotated[str, BeforeValidator(_mark(THOUSANDS, none=True))] = Field(
         default="", description="number: what separates thousands"
+    )
+    marks: Annotated[tuple[str, ...], BeforeValidator(_marks)] = Field(
+        default=(),
+        description="number: what may stand around it and means nothing, such as '$', 'EUR' or '%'",
     )
     truthy: Spellings = Field(default=TRUTHY, description="bool: spellings of yes, in any case")
     falsy: Spellings = Field(default=FALSY, description="bool: spellings of no, in any case")

@@ -349,4 +349,4 @@ def _estimator_type(estimator: Any) -> str:
 
 
 def _templated(source: Source) -> bool:
-    return isinstance(source, (LoadSource, UpstreamSource)) or "{partition}" in getattr(source, "path", "")
+    return isinstance(source, (LoadSource, UpstreamSource)) or getattr(source, "templated", False)

@@ -136,16 +136,30 @@ class Source(Node):
 
 
 class Files(Source):
-    """Files whose path holds ``{partition}``, or one file (or folder) that is cut by its event time."""
+    """Files whose path holds ``{partition}``, or one file (or folder) that is cut by its event time.
+
+    A brace in the name of a file is written twice.
+    """
 
     path: str
 
     @model_validator(mode="after")
     def _cut(self) -> Self:
-        if "{" in self.path.replace("{partition}", ""):
-            text = f"path {self.path!r} has a placeholder other than {{partition}}"
+        rest = self.path.replace("{{", "").replace("}}", "").replace("{partition}", "")
+        if "{" in rest or "}" in rest:
+            text = f"path {self.path!r} has a placeholder other than {{partition}}; write a brace of a file's name twice"
             raise Wrong((("path",), text))
         return self
+
+    @property
+    def templated(self) -> bool:
+        """Whether each partition has a file of its own."""
+        return "{partition}" in self.path.replace("{{", "").replace("}}", "")
+
+    def located(self, key: str) -> str:
+        """Path of the file of a partition."""
+        held = self.path.replace("{{", "\0").replace("}}", "\1").replace("{partition}", key)
+        return held.replace("\0", "{").replace("\1", "}")
 
 
 class ParquetSource(Files):

@@ -76,7 +76,7 @@ def batches(spec: PipelineSpec, keys: Sequence[str]) -> list[tuple[str, str]]:
     rows = None
     if isinstance(source, SqlSource):
         rows = counted(source, spec, where)
-    elif isinstance(source, Files) and "{partition}" not in source.path:
+    elif isinstance(source, Files) and not source.templated:
         rows = len(read(source, spec.base_dir, None, where))
     if not rows or len(keys) < 2:
         return [(keys[0], keys[-1])]
@@ -91,7 +91,7 @@ _TICK = pd.Timedelta(microseconds=1).to_pytimedelta()
 
 def _instants(spec: PipelineSpec, source: Source, ended: datetime, where: str) -> pd.Series | None:
     """Instants between which all rows lie; None when nobody can say."""
-    if isinstance(source, Files) and "{partition}" in source.path:
+    if isinstance(source, Files) and source.templated:
         return pd.Series(list(_named(spec, source, ended)), dtype="datetime64[us, UTC]")
     if source.event_time is None:
         return None
@@ -110,7 +110,7 @@ def _instants(spec: PipelineSpec, source: Source, ended: datetime, where: str) -
 
 def _named(spec: PipelineSpec, source: Files, ended: datetime) -> Iterator[datetime]:
     """Starts of the partitions that have ended and have a file of their own."""
-    before, _, after = source.path.partition("{partition}")
+    before, _, after = source.located("\2").partition("\2")
     calendar = spec.partitions
     folder = (spec.base_dir / f"{before}x").parent
     start = (spec.base_dir / f"{before}x").name.removesuffix("x")
@@ -118,6 +118,6 @@ def _named(spec: PipelineSpec, source: Files, ended: datetime) -> Iterator[datet
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name.startswith(start) and path.name.endswith(rest):
             key = path.name[len(start) : len(path.name) - len(rest)]
-            file = spec.base_dir / source.path.replace("{partition}", key)
+            file = spec.base_dir / source.located(key)
             if calendar.has(key) and calendar.window(key).end <= ended and file.exists():
                 yield calendar.window(key).start.astimezone(UTC)

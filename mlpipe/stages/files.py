@@ -35,7 +35,7 @@ def read(source: Files, base_dir: Path, key: str | None, where: str) -> pd.DataF
         When there is no file, or it cannot be read.
     """
     try:
-        return _files(source, base_dir / source.path.replace("{partition}", key or WHOLE), where)
+        return _files(source, base_dir / source.located(key or WHOLE), where)
     except OSError as error:
         # A remote disk that is away for a moment is no missing file.
         passes = passing(error)

@@ -75,7 +75,7 @@ def load(
 def _pieces(
     spec: PipelineSpec, name: str, source: Source, keys: Sequence[str], ctx: Context, where: str
 ) -> Iterator[tuple[str, Piece | MlpipeError]]:
-    if isinstance(source, Files) and "{partition}" in source.path:
+    if isinstance(source, Files) and source.templated:
         for key in keys:
             at = f"{where}, partition {key}"
             try:

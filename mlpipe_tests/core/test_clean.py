@@ -65,6 +65,13 @@ def test_spellings(form: Form, given: list[Any], wanted: list[Any]) -> None:
 NOON = datetime(2024, 7, 1, 12, tzinfo=UTC)
 
 
+def test_marks_around_numbers_mean_nothing() -> None:
+    form = Form("number", thousands=",", marks=("$", "EUR", "%"))
+    given = ["$1,234.50", "-$5", "7 EUR", "EUR 8", "12%", "$", "$x", "1$2"]
+    assert cells(given, form)[:5] == [1234.5, -5, 7, 8, 12]
+    assert clean(pd.Series(given), form, "UTC").unreadable.tolist() == [False] * 5 + [True] * 3
+
+
 @pytest.mark.parametrize(
     ("to", "given", "dtype", "wanted"),
     [

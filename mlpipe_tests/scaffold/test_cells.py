@@ -20,6 +20,8 @@ from mlpipe.scaffold.cells import cells_of
         (["1,5", "2,25", "3,125"], "number", {"to": "number", "decimal": ","}),
         (["1 234", "12", "2 000"], "number", {"to": "number", "thousands": " "}),
         (["1'234", "12", "2'000.5"], "number", {"to": "number", "thousands": "'"}),
+        (["$1,234.5", "-$12", "$3"], "number", {"to": "number", "thousands": ",", "marks": ["$"]}),
+        (["12%", "3 %"], "number", {"to": "number", "marks": ["%"]}),
         (["1", "2.5", "?", "?"], "number", {"to": "number", "null": ["?"]}),
         (["1", "2", "3", "tbd", "tbd"], "number", {"to": "number", "null": ["tbd"]}),
         (["Yes", "no", "yes "], "bool", {"to": "bool", "truthy": ["Yes", "yes"], "falsy": ["no"]}),

@@ -30,6 +30,8 @@ def read(folder: Path, content: bytes, name: str = "rows.csv") -> tuple[dict[str
         (PLAIN.replace(",", ";").replace("2.5", "2,5").encode(), {"sep": ";"}),
         (PLAIN.replace(",", "\t").encode(), {"sep": "\t"}),
         (PLAIN.replace(",", "|").encode(), {"sep": "|"}),
+        (b"id, name, amount\n1, Ann, 2\n2, Ben, 3\n3, Cid, 4\n", {"skipinitialspace": True}),
+        (b"id;name;amount\n1;a,b;2,5\n2;b,c;3,5\n3;c,d;4,5\n", {"sep": ";"}),
         (b"# made by hand\n# on Monday\n" + PLAIN.encode(), {"skiprows": 2}),
         (b"Report of March\n\n" + PLAIN.encode(), {"skiprows": 2}),
         (b"#id,name,amount\n1,Ann,2\n2,Ben,3\n3,Cid,4\n", {}),

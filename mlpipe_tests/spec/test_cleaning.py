@@ -48,7 +48,7 @@ def test_numbers_among_spellings_are_as_they_are_written() -> None:
         (
             {"to": "number", "case": "lower"},
             "case",
-            "says nothing about a number. Valid: null, decimal, thousands.",
+            "says nothing about a number. Valid: null, decimal, thousands, marks.",
         ),
         (
             {"to": "text", "formats": ["iso"]},
@@ -56,6 +56,7 @@ def test_numbers_among_spellings_are_as_they_are_written() -> None:
             "nothing about a text. Valid: null, strip, case, map.",
         ),
         ({"to": "number", "decimal": ";"}, "decimal", "must be one of '.', ',', got ';'"),
+        ({"to": "number", "marks": ["$5"]}, "marks", "without digits"),
         ({"to": "number", "thousands": "."}, "thousands", "'.' is the decimal mark too"),
         ({"to": "number", "thousands": "x"}, "thousands", "or none, got 'x'"),
         ({"to": "number", "null": [True]}, "null", "must be spellings in quotes, or numbers; got True"),

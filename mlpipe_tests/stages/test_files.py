@@ -29,6 +29,16 @@ def test_records_in_records_become_columns_and_lists_text(tmp_path: Path) -> Non
     assert json.loads(frame["tags"][1]) == ["p", {"q": 1}] and frame["tags"].isna()[0]
 
 
+def test_braces_in_names_are_written_twice(tmp_path: Path) -> None:
+    (tmp_path / "a{x}").mkdir()
+    (tmp_path / "a{x}/2024-01-01{b}.jsonl").write_text('{"a": 1}\n')
+    source = JsonLinesSource(path="a{{x}}/{partition}{{b}}.jsonl")
+    assert source.templated and len(read(source, tmp_path, "2024-01-01", "")) == 1
+    assert not JsonLinesSource(path="{{partition}}.jsonl").templated
+    with pytest.raises(ValueError, match="placeholder other than"):
+        JsonLinesSource(path="{date}.jsonl")
+
+
 def test_compressed_lines_are_read(tmp_path: Path) -> None:
     assert len(jsonl(tmp_path, gzip.compress(b'{"a": 1}\n{"a": 2}\n'), "rows.jsonl.gz")) == 2
 

@@ -181,6 +181,10 @@ def copies(
 # -- time ----------------------------------------------------------------------------------------------------
 
 
+def _word(value: Any) -> bool:
+    return isinstance(value, str) and not value.strip()[:1].isdigit()
+
+
 def _instant(value: Any, timezone: str, later: bool) -> Any:
     """Timestamp of one cell in UTC; None when it is no time."""
     try:
@@ -213,6 +217,8 @@ def instants(values: "pd.Series[Any]", timezone: str, *, later: bool = False) ->
     column: pd.Series[Any] = values
     if not pd.api.types.is_datetime64_any_dtype(column.dtype):
         usable = ~(dtype_breaks(values, "string") & dtype_breaks(values, "datetime"))
+        # Pandas takes the words now and today for times: the clock of whoever reads.
+        usable &= ~np.fromiter(map(_word, values.array), dtype=bool, count=len(values))
         column = values.astype(object).where(usable, None)
         with suppress(ValueError):  # times with and without a zone, or of several zones, are read one by one
             column = pd.to_datetime(column, errors="coerce", format="ISO8601")

@@ -170,6 +170,12 @@ def test_dates_and_mixed_zones_are_read() -> None:
     assert hours == [0, 3, 6, None]
 
 
+def test_no_word_asks_the_clock_of_whoever_reads() -> None:
+    for dtype in ("str", object):
+        words = pd.Series(["now", "today", " 2024-01-01"], dtype=dtype)
+        assert instants(words, "UTC").isna().tolist()[:2] == [True, True]
+
+
 def test_the_newest_row_before_the_end_makes_it_fresh() -> None:
     times = pd.Series(pd.to_datetime(["2024-01-01 20:00", "2024-01-01 10:00", "2024-01-05 00:00"]))
     assert newest_gap(times, END, "UTC") == timedelta(hours=4)

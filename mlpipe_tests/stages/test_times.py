@@ -53,6 +53,7 @@ def test_local_times_that_happen_twice_or_never() -> None:
         ([20240701, 20240702], "are numbers"),
         ([True, False], "are numbers"),
         (["2024-07-01", "noon"], "1 event times cannot be read, such as 'noon'"),
+        (["2024-07-01", "now"], "1 event times cannot be read, such as 'now'"),
         (["2024-07-01T10:00", "2024-07-01T10:00Z"], "some event times have a zone"),
     ],
 )

@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from mlpipe.spec.calendar import Every
@@ -21,6 +22,8 @@ WINDOW_ROWS = 300_000
 BLOCKS = 7
 """Partitions to judge on that are aimed at: with few of them chance cannot be told from a better model."""
 MOST_MIN_ROWS, LEAST_MIN_ROWS = 50, 10
+STRAYS = 0.01
+"""At most this share of rows may lie far before all others and be left out of the partitions."""
 UNIT = {"hour": pd.Timedelta(hours=1), "day": pd.Timedelta(days=1), "week": pd.Timedelta(days=7)}
 
 
@@ -87,6 +90,13 @@ def span_of(times: "pd.Series[Any]", zone: str, scale: float, now: datetime) -> 
     if len(past) < len(known) / 2 or not len(past):
         why = "Most rows lie in the future or have no time, so there are no partitions."
         return whole(len(times) * scale, why, zone)
+    late = _without_strays(past)
+    if len(late) < len(past):
+        notes.append(
+            f"{len(past) - len(late):,} rows are from before {late.min():%Y-%m-%d}, far from all others, such as "
+            f"{past.min():%Y-%m-%d}: they belong to no partition."
+        )
+        past = late
     local = past.dt.tz_convert(ZoneInfo(zone)).dt.tz_localize(None)
     every = _every(local, scale)
     if every is None:
@@ -97,6 +107,16 @@ def span_of(times: "pd.Series[Any]", zone: str, scale: float, now: datetime) -> 
         )
         return whole(len(times) * scale, why, zone)
     return _cut(local, every, zone, scale, notes)
+
+
+def _without_strays(times: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Times without the few that lie before all others by more than these take together: a clock that was reset, a year mistyped."""
+    ordered = times.sort_values().to_numpy()
+    for first in range(int(STRAYS * len(ordered)), 0, -1):
+        reach = max(ordered[-1] - ordered[first], np.timedelta64(30, "D"))
+        if ordered[first] - ordered[first - 1] > reach:
+            return times[times >= pd.Timestamp(ordered[first])]
+    return times
 
 
 def _every(local: "pd.Series[Any]", scale: float) -> Every | None:

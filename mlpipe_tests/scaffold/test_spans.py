@@ -45,6 +45,15 @@ def test_rows_in_the_future_wait() -> None:
     assert found.every == "day" and found.window == 15 and "in the future" in found.notes[0]
 
 
+def test_a_reset_clock_makes_no_thousand_partitions() -> None:
+    given = times("2024-01-02 08:00", "D", 40, 30)
+    stray = pd.Series(pd.to_datetime(["1970-01-01", "2009-09-09"], utc=True))
+    found = span_of(pd.concat([given, stray], ignore_index=True), "UTC", 1.0, NOW)
+    assert (found.every, found.start) == ("day", "2024-01-02") and "2 rows are from before" in found.notes[0]
+    # A year of days is one past, however few its first days hold.
+    assert span_of(times("2023-05-01", "D", 390, 30), "UTC", 1.0, NOW).start == "2023-05-01"
+
+
 def test_a_window_fits_into_memory() -> None:
     assert span_of(times("2024-01-02 08:00", "D", 40, 30), "UTC", 1000.0, NOW).window == 10
 

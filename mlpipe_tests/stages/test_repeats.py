@@ -134,3 +134,10 @@ def test_a_refusal_tells_them_too(tmp_path: Path) -> None:
     record = trained(tmp_path, d2=twice, features=["hours"], min_rows=10_000)
     assert record.verdict == "refused" and record.data["duplicates"]["exact"]["rows"] >= 10
     assert any("equal an earlier one" in f.what for f in record.findings)
+
+
+def test_a_refusal_before_the_split_is_used_tells_them_too(tmp_path: Path) -> None:
+    features = {"columns": ["hours", "city"], "missing": {"city": "mar"}}
+    record = trained(tmp_path, d2=twice, features=features)
+    assert record.verdict == "refused" and "'city' is text" in record.findings[0].what
+    assert record.data["duplicates"]["exact"]["rows"] >= 5

@@ -13,6 +13,7 @@ from mlpipe.errors import TransientError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.stages import ingest
 from mlpipe.stages.context import Context, MemoryHeads, Run
+from mlpipe.stages.extent import extent
 from mlpipe.stages.runner import run_stage
 from mlpipe.stores.store import Store
 from mlpipe_tests.postgres import serving
@@ -73,6 +74,30 @@ def test_rows_of_a_partition_come_from_the_server(server, tmp_path, monkeypatch,
     alone = next(iter(run_stage(ingest.STAGE, spec, ["2024-03-02"], context(tmp_path / "alone"))))
     assert alone.output("rows").id == record.output("rows").id
     assert "127.0.0.1" not in str(record.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("kind", "spelled", "formats"),
+    [
+        ("bigint", "extract(epoch from at)::bigint * 1000", ["epoch_ms"]),
+        ("numeric", "extract(epoch from at)", ["epoch_s"]),
+        ("text", "to_char(at at time zone 'Europe/Berlin', 'DD.MM.YYYY HH24:MI')", ["iso", "%d.%m.%Y %H:%M"]),
+        ("timestamptz", "at", ["%d.%m.%Y"]),
+    ],
+)
+def test_event_times_of_any_form_cut_a_table(server, tmp_path, monkeypatch, kind, spelled, formats):
+    orders(server)
+    with sa.create_engine(server).begin() as connection:
+        connection.execute(sa.text("drop table if exists spelled"))
+        connection.execute(
+            sa.text(f"create table spelled as select id, amount, paid, ({spelled})::{kind} as at from orders")
+        )
+    monkeypatch.setenv("SHOP_URL", server)
+    spec = pipeline(table="spelled", clean={"at": {"to": "time", "formats": formats}}).spec
+    assert extent(spec, datetime(2024, 4, 1, tzinfo=UTC)) == ("2024-03-01", "2024-03-04")
+    ctx = context(tmp_path)
+    (record,) = run_stage(ingest.STAGE, spec, ["2024-03-02"], ctx)
+    assert ctx.store.get_table(record.output("rows").id)["id"].tolist() == list(range(23, 47))
 
 
 def test_a_server_that_is_down_may_come_back(tmp_path, monkeypatch):

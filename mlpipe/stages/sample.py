@@ -25,7 +25,7 @@ from mlpipe.stages.splits import by_part
 ROWS = 2_000
 """Rows that are learned from and judged on, by default."""
 MOST_PARTITIONS = 40
-MOST_ROWS = 200_000
+MOST_ROWS = 100_000
 """Rows of the primary source that are read at once, about; a partition is never cut."""
 FEW = 6
 """Partitions that are read however many rows they hold: some to learn from, to choose by and to judge on."""

@@ -14,6 +14,7 @@ import pandas as pd
 from mlpipe.errors import MlpipeError, SourceError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.record import Record
+from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages import feature, ingest, label, validate
@@ -93,7 +94,7 @@ def _looked(name: str, work: Work, trial: Trial, tell: Callable[[str], None]) ->
         answer = work(trial)
     seconds, error = time.perf_counter() - start, kept.error
     if isinstance(error, NotApplicableError):
-        return Check(name, Answer("not applicable", error.what), seconds)
+        return Check(name, Answer("not applicable", error.what.rstrip(".") + "."), seconds)
     return Check(name, answer if error is None else raised(error), seconds, error)
 
 
@@ -116,6 +117,12 @@ def sources(trial: Trial) -> Answer:
     trial.raw = tuple(r.partition for r in records)
     if failed is not None:
         raise failed
+    if not chosen.read:
+        raise SourceError(
+            f"before {chosen.key} there is no partition with data to learn from",
+            where=f"pipeline {spec.name}, source {spec.primary}",
+            fix="A model learns from the partitions before its own: give it more data, or smaller partitions.",
+        )
     # A table that is not cut by time is the same in each partition.
     rows = {
         n: (sum if s.event_time or n == spec.primary else max)([0, *(r.data["rows"][n] for r in records)])
@@ -127,12 +134,14 @@ def sources(trial: Trial) -> Answer:
             where=f"pipeline {spec.name}",
             fix="Is the data there? 'start' and 'end' of 'partitions' say where it is looked for.",
         )
-    return Answer("ok", f"{', '.join(f'{n:,} rows of {name}' for name, n in rows.items())}: {_span(chosen)}.")
+    many = ", ".join(f"{n:,} rows of {name}" for name, n in rows.items())
+    return Answer("ok", f"{many}: {_span(chosen)}.")
 
 
 def _span(chosen: Chosen) -> str:
     if len(chosen.window) < 2:
-        return f"partition {chosen.window[0]}" if chosen.window else "no partition"
+        (only,) = chosen.window
+        return "all there are" if only == WHOLE else f"partition {only}"
     of = f"{len(chosen.read)} of " if len(chosen.read) < len(chosen.window) else ""
     return f"{of}{len(chosen.window)} partitions from {chosen.window[0]} to {chosen.window[-1]}"
 

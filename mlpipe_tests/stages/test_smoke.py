@@ -176,6 +176,15 @@ def test_a_source_without_rows_is_told_with_where_it_was_looked_for(tmp_path: Pa
     assert isinstance(failure(list(checks.values())), SourceError)
 
 
+def test_a_single_partition_has_none_before_it_to_learn_from(tmp_path: Path) -> None:
+    spec = spec_of(written(tmp_path, days(1)), partitions=ml.daily(start=day(0), end=day(1)))
+    checks = looked(spec)
+    failed(checks["sources"], f"before {day(0)} there is no partition with data", "smaller partitions")
+    skipped(checks, *NAMES[1:])
+    # Where the calendar goes on, the next partition learns from it.
+    assert "60 rows of rows" in looked(spec_of(tmp_path))["sources"].answer.sentence
+
+
 def test_rows_of_another_asset_are_not_read_without_dagster_and_are_with_a_reader(tmp_path: Path) -> None:
     spec = spec_of(
         tmp_path,

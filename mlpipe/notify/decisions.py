@@ -90,11 +90,12 @@ def _alert(entry: Entry, numbers: dict[str, float], link: str) -> Alert:
 
 
 def _numbers(metrics: object, first: Sequence[str]) -> dict[str, float]:
-    """A few metrics of a version."""
+    """A few metrics of a version; one that does not exist for it is None, and not told."""
     if not isinstance(metrics, dict):
         return {}
-    names = [*(n for n in first if n in metrics), *sorted(n for n in metrics if n not in first)]
-    return {n: float(metrics[n]) for n in names[:METRICS]}
+    known = {n: v for n, v in metrics.items() if v is not None}
+    names = [*(n for n in first if n in known), *sorted(n for n in known if n not in first)]
+    return {n: float(known[n]) for n in names[:METRICS]}
 
 
 def _fields(entry: Entry, numbers: dict[str, float]) -> dict[str, Any]:

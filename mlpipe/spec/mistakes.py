@@ -11,6 +11,7 @@ from mlpipe.spec.forms import ALIASES
 from mlpipe.spec.modeling import Model
 from mlpipe.spec.nodes import KeyPath, Node, Wrong, choices, shown
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.sources import AnySource
 
 HIDDEN = ("base_dir", "where")
 """Fields that mlpipe fills in itself."""
@@ -129,5 +130,5 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-TYPES = ("csv", "load", "parquet", "sql", "upstream")
+TYPES = tuple(sorted(kind.model_fields["type"].default for kind in get_args(get_args(AnySource)[0])))
 """Kinds of sources."""

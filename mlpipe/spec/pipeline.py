@@ -190,6 +190,7 @@ class PipelineSpec(Node):
             ((joins, times), self._table_problems),
             ((of_label, ("sources", ANY, "keys")), self._label_source_problems),
             ((("label", "column"), ("label", "outcomes"), ("features", "columns")), self._feature_problems),
+            ((joins, of_label, ("label", "column"), ("label", "outcomes")), self._key_problems),
             (model, self._metric_problems),
             (model, self._task_problems),
             ((("baseline",),), self._baseline_problems),
@@ -278,6 +279,15 @@ class PipelineSpec(Node):
         for place, name in named if columns else ():
             if name not in columns:
                 yield place, f"{name!r} is no feature. {choices(name, columns)}"
+
+    def _key_problems(self) -> Problems:
+        main = self._main[0] if self._main else ""
+        for i, key in enumerate(self.sources[main].keys if main else ()):
+            if key in (self.label.column, *self.label.outcomes):
+                yield (
+                    ("sources", main, "keys", i),
+                    f"{key!r} is the label or one of its outcomes, which features never see, and so cannot be a key",
+                )
 
     def _metric_problems(self) -> Problems:
         task = self.known_task

@@ -1,5 +1,6 @@
 """Register: the decision about an evaluated model, in the ledger, with its model card."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
@@ -147,8 +148,11 @@ def _corrected(spec: PipelineSpec, key: str, candidate: Candidate, ctx: Context)
     )
 
 
-def _test_metrics(evaluation: Record) -> dict[str, float]:
-    return {m.name: m.value for m in evaluation.metrics if m.split == "test"}
+def _test_metrics(evaluation: Record) -> dict[str, float | None]:
+    """Metrics of the test part; None for one that does not exist, such as the precision of a model that says no to everything."""
+    return {
+        m.name: m.value if math.isfinite(m.value) else None for m in evaluation.metrics if m.split == "test"
+    }
 
 
 def _result(

@@ -13,7 +13,7 @@ from mlpipe.spec.alerts import KINDS
 from mlpipe_tests.ledger.chains import acknowledged, day, hand_written, move, register
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-ALL = {"f1": 0.75, "roc_auc": 0.81234, "brier": 0.1, "log_loss": 0.4}
+ALL = {"f1": 0.75, "roc_auc": 0.81234, "brier": 0.1, "log_loss": 0.4, "accuracy": None}
 
 
 def test_a_life_of_a_ledger_is_told_in_order() -> None:

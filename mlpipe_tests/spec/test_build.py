@@ -205,7 +205,7 @@ def test_what_is_missing_is_said_for_all_keys() -> None:
         (
             {"source": {"path": "x"}},
             "source.type",
-            "'type' is missing. Valid: csv, load, parquet, sql, upstream.",
+            "'type' is missing. Valid: csv, jsonl, load, parquet, sql, upstream.",
         ),
         (
             {"source": {"type": "parqet"}},

@@ -176,6 +176,15 @@ def test_bytes_that_are_no_utf_8_are_refused_with_their_line(tmp_path: Path) -> 
     assert caught.value.where.endswith("policy.yaml:2")
 
 
+def test_the_label_is_no_key_of_its_rows() -> None:
+    assert told(YAML.replace("[user]", "[user, churned]")) == {
+        "defs.yaml:8, key source.keys.1": "'churned' is the label or one of its outcomes, which features never see, "
+        "and so cannot be a key"
+    }
+    outcome = YAML.replace("churned, ", "churned, outcomes: [user], ")
+    assert list(told(outcome)) == ["defs.yaml:8, key source.keys.0"]
+
+
 @pytest.mark.parametrize(
     ("key", "shown"),
     [("''", "''"), ('"a\\nb"', r"'a\nb'"), ("x" * 200, f"'{'x' * 76}…"), ("größe in m", "größe in m")],

@@ -82,6 +82,7 @@ def test_a_changed_text_gives_a_specification_or_an_error(text: str, folder: Pat
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=10_000)
 @given(text=texts())
 def test_a_changed_text_gives_a_specification_or_an_error_long(text: str, folder: Path) -> None:

@@ -357,3 +357,14 @@ def few_hours(frame: pd.DataFrame) -> np.ndarray:
 def beats_champion(spec):
     """The declared form of one gate."""
     return spec_of(spec.base_dir, gates=[ml.gate.beats_champion("roc_auc")]).gates
+
+
+def test_a_metric_that_does_not_exist_is_null_in_the_ledger(trained):
+    """A model that says no to everything has no precision; that is no reason not to register it."""
+    world, spec = trained
+    silent = spec_of(spec.base_dir, threshold=1.0, metrics=["roc_auc", "precision"])
+    made = world.run_all(TRAINING, silent, [day(33)])
+    assert np.isnan(metrics(made["evaluate"][day(33)], "test")["precision"].value)
+    number = made["register"][day(33)].data["version"]
+    told = predict.state_of(world.context(silent)).versions[number].details["metrics"]
+    assert told["precision"] is None and 0.5 < told["roc_auc"] < 1.0

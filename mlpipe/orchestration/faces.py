@@ -123,7 +123,10 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         "evaluation": [spec.metrics, [g.model_dump(mode="json") for g in spec.gates]],
     }
     # What is not declared leaves no trace, so that a release of mlpipe with a further key makes nothing stale.
-    forms = {"raw": time_forms(spec), **dict.fromkeys(("validated", "features", "labels"), clean_params(spec))}
+    forms = {
+        "raw": time_forms(spec),
+        **dict.fromkeys(("validated", "features", "labels"), clean_params(spec)),
+    }
     further: dict[str, Any] = {**forms, "model": spec.features.missing}
     decisive = {
         "functions": [fingerprint(f) for f in functions.get(name, []) if f is not None],

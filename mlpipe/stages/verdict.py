@@ -154,7 +154,11 @@ def _finding(frame: pd.DataFrame, outcome: Outcome, keys: Sequence[str]) -> Find
 def who(frame: pd.DataFrame, keys: Sequence[str], row: int) -> str:
     """Which row of a frame that is: its keys, else the index of its place."""
     names = [k for k in keys if k in frame]
-    return ", ".join(f"{k}={_text(frame[k].iloc[row])[:40]}" for k in names) if names else f"row {frame.index[row]}"
+    return (
+        ", ".join(f"{k}={_text(frame[k].iloc[row])[:40]}" for k in names)
+        if names
+        else f"row {frame.index[row]}"
+    )
 
 
 def _text(value: Any) -> str:

@@ -34,7 +34,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     os.environ.pop("DAGSTER_HOME", None)
 
 
-def orders(folder: Path, days: int = 12) -> Path:
+def orders(folder: Path, days: int = 9) -> Path:
     draw = np.random.default_rng(0)
     rows = 30 * days
     at = pd.Timestamp("2024-01-01") + pd.to_timedelta(
@@ -66,11 +66,11 @@ def test_from_a_messy_file_to_a_replay(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "shop: good" in out, err
     code, out, err = run("run", "shop")
     assert code == 0, err
-    assert "360 frozen, 0 quarantined" in out and "shop@1" in out and "MB of memory" in out
+    assert "270 frozen, 0 quarantined" in out and "shop@1" in out and "MB of memory" in out
     code, out, err = run("replay", "shop", "--json")
     assert code == 0, err
     told = json.loads(out)
-    assert len(told["days"]) == 12 and not any(d["note"] for d in told["days"])
+    assert len(told["days"]) == 9 and not any(d["note"] for d in told["days"])
 
 
 def test_conclusions_for_machines_and_the_file_agree(run: Run, tmp_path: Path) -> None:

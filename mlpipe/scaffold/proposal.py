@@ -152,12 +152,6 @@ def _time(asked: Asked, looked: Looked, cells: dict[str, Cells]) -> tuple[str | 
         also = f"; {', '.join(others)} hold times too" if others else ""
         notes.insert(0, f"{name!r} looks like the time of a row{also}. Name another with --time.")
     times = cells[name].times
-    if looked.kind == "sql" and times is not None and times.formats:
-        notes.append(
-            "The database keeps these times in a form that it cannot compare, so there are no partitions; "
-            "a 'query' may turn them into times."
-        )
-        return None, tuple(notes)
     if times is not None and not times.zoned:
         notes.append(
             "The times name no zone; they are taken as UTC. Write another into 'timezone' if that is wrong."

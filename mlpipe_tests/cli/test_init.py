@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,3 +148,20 @@ def test_a_password_goes_into_the_env_file_alone(
     files = {p.name: p.read_text() for p in (tmp_path / "shop").rglob("*") if p.is_file()}
     assert [n for n, text in files.items() if "geheim" in text] == [".env"] and "geheim" not in out + err
     assert (tmp_path / "shop/.env").stat().st_mode & 0o077 == 0 and ".env" in files[".gitignore"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("time", ["placed", "ts"])
+def test_a_table_whose_times_the_database_cannot_compare(run: Run, tmp_path: Path, time: str) -> None:
+    draw = np.random.default_rng(0)
+    at = pd.Timestamp("2024-01-03") + pd.to_timedelta(np.sort(draw.integers(0, 14_400, 400)), unit="min")
+    x = draw.normal(size=400)
+    seconds = (at - pd.Timestamp("1970-01-01")) // pd.Timedelta(seconds=1)
+    late = (x + draw.normal(size=400) > 0).astype(int)
+    frame = pd.DataFrame({"placed": at.strftime("%d/%m/%Y %H:%M"), "ts": seconds, "x": x, "late": late})
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        frame.to_sql("orders", connection, index=False)
+    code, out, err = run("init", "shop", "--data", "sqlite:///shop.db", "--label", "late", "--time", time)
+    assert code == 0 and "one partition a day, from 2024-01-03" in out, err
+    code, out, err = run("run", "shop")
+    assert code == 0 and "400 frozen, 0 quarantined" in out and "shop@1" in out, err

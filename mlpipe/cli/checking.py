@@ -5,7 +5,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,8 @@ def _smoked(spec: "PipelineSpec", took: float, args: argparse.Namespace) -> int:
             print(f"mlpipe: {spec.name}: {text} …", file=sys.stderr)
 
     loaded = Check("declaration", Answer("ok", "it loads, with its assets, jobs and sensors."), took)
-    found = smoke(spec, now(), now, rows=args.rows or ROWS, upstream=_upstream(spec, args), tell=tell)
+    with _upstream(spec, args) as frames:
+        found = smoke(spec, now(), now, rows=args.rows or ROWS, upstream=frames, tell=tell)
     print((as_json if args.json else as_text)(spec.name, [c.to_dict() for c in (loaded, *found)]))
     if args.debug:
         for raised in (c.error for c in found if c.error is not None):
@@ -99,8 +101,9 @@ def _smoked(spec: "PipelineSpec", took: float, args: argparse.Namespace) -> int:
     return 1 if error is None else next(code for kind, code, _ in EXIT_CODES if isinstance(error, kind))
 
 
-def _upstream(spec: "PipelineSpec", args: argparse.Namespace) -> Mapping[str, Callable[[str], Any]]:
-    """How rows of other assets are read; nothing where the pipeline reads none, and without a Dagster instance."""
+@contextmanager
+def _upstream(spec: "PipelineSpec", args: argparse.Namespace) -> Iterator[Mapping[str, Callable[[str], Any]]]:
+    """Within the body: how rows of other assets are read; nothing where the pipeline reads none, and without a Dagster instance."""
     from mlpipe.orchestration.locate import pipeline_of
     from mlpipe.orchestration.runs import instance
     from mlpipe.orchestration.upstream import readers
@@ -108,6 +111,8 @@ def _upstream(spec: "PipelineSpec", args: argparse.Namespace) -> Mapping[str, Ca
 
     reads = any(isinstance(s, UpstreamSource) for s in spec.sources.values())
     if not reads or not os.environ.get("DAGSTER_HOME"):
-        return {}
+        yield {}
+        return
     _, defs = pipeline_of(spec.name, Path.cwd(), args.target)
-    return readers(spec, defs, instance())
+    with instance() as on, readers(spec, defs, on) as frames:
+        yield frames

@@ -188,3 +188,54 @@ def test_progress_is_told_to_a_terminal_alone(cli: Cli, monkeypatch: pytest.Monk
 
 def test_the_projects_own_folder_is_enough(cli: Cli) -> None:
     assert os.environ["MLPIPE_STORE"] and cli().code == 0
+
+
+UPSTREAM = """\
+import dagster as dg
+import pandas as pd
+
+import mlpipe as ml
+from mlpipe_tests.orchestration.shop import orders, shop
+
+
+class Window:
+    start, end = pd.Timestamp("2024-01-01", tz="UTC"), pd.Timestamp("2024-01-06", tz="UTC")
+
+
+@dg.asset
+def crm() -> pd.DataFrame:
+    return orders(Window)
+
+
+source = ml.Upstream("crm", keys=["order"])
+made = shop(source=source, partitions=ml.unpartitioned(), label="late", window=None, split=ml.Split(), blocks=None)
+defs = dg.Definitions.merge(made.definitions(), dg.Definitions(assets=[crm]))
+"""
+
+
+def test_rows_of_another_asset_are_read_where_there_is_an_instance(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    from mlpipe.orchestration.runs import QUIET
+
+    Path("definitions.py").write_text(UPSTREAM)
+    (tmp_path / "home/dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    told = cli("--smoke")
+    assert told.code == 5 and "asset crm cannot be loaded" in told.out
+    from mlpipe.orchestration.locate import definitions_at
+
+    sys.modules.pop("definitions", None)
+    defs = definitions_at(tmp_path, "definitions.py")
+    with dg.DagsterInstance.get() as on:
+        job = defs.resolve_implicit_global_asset_job_def()
+        job.execute_in_process(instance=on, asset_selection=[dg.AssetKey("crm")], run_config=QUIET)
+        before = on.get_runs_count()
+        told = cli("--smoke")
+        assert told.code == 0 and "400 rows of rows: all there are" in told.out and told.err == ""
+        assert on.get_runs_count() == before and not (tmp_path / "store").exists()
+    monkeypatch.delenv("DAGSTER_HOME")
+    told = cli("--smoke")
+    assert told.code == 0 and told.out.count("not applicable") == len(CHECKS)
+    assert "set DAGSTER_HOME" in told.out

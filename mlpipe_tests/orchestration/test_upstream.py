@@ -50,7 +50,8 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PipelineSpe
         for day in MADE:
             dg.materialize([crm_orders], instance=on, partition_key=day)
         defs = dg.Definitions.merge(made.defs, dg.Definitions(assets=assets))
-        yield made.spec, readers(made.spec, defs, on)
+        with readers(made.spec, defs, on) as by:
+            yield made.spec, by
 
 
 def test_a_partition_is_the_frame_that_was_made_and_an_asset_without_is_the_same_for_each(

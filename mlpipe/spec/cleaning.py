@@ -1,5 +1,6 @@
 """What the cells of a column mean, declared: the form into which each is brought before anything else looks at it."""
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -175,7 +176,11 @@ def usual_range(value: object) -> object:
     if len(ends) != 2 or not numbers:
         raise ValueError(f"must be two numbers [low, high], of which one may be null; got {shown(value)}")
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not abs(number) < 1e300:
+        if (
+            isinstance(number, bool)
+            or not isinstance(number, (int, float))
+            or not abs(number) <= sys.float_info.max
+        ):
             raise ValueError(f"must be two numbers [low, high], got {shown(value)}")
     if len(numbers) == 2 and numbers[0] > numbers[1]:
         raise ValueError(f"low {numbers[0]:g} is above high {numbers[1]:g}")

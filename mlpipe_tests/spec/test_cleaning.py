@@ -107,6 +107,8 @@ def test_the_usual_range() -> None:
     read = declared(source=usual([0, 24])).sources["rows"].contract.columns["hours"]
     assert read.usual == (0.0, 24.0)
     assert declared(source=usual([None, 24])).sources["rows"].contract.columns["hours"].usual == (None, 24.0)
+    huge = declared(source=usual([-4e300, 10**305])).sources["rows"].contract.columns["hours"].usual
+    assert huge == (-4e300, 1e305), "whatever a column can hold may be usual"
     key = "source.contract.columns.hours.usual"
     for value, said in (
         ([24, 0], "low 24 is above high 0"),

@@ -21,7 +21,8 @@ HEAD = """\
 # Errors
 
 What went wrong is said in a sentence, with where it is (file, line, column, partition, key), and what to do about it; of many findings
-the first ten are spelled out. No traceback is shown unless `--debug` is given. Nothing is half written: the same command goes on once the cause is mended.
+the first ten are spelled out. No traceback is shown unless `--debug` is given. Nothing is half written: the
+same command goes on once the cause is mended.
 
 | exit code | when |
 |---|---|

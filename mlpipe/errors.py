@@ -1,6 +1,6 @@
 """One root error. Every message says what is wrong, where, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -35,7 +35,17 @@ class MlpipeError(Exception):
         One sentence: what to do. May be empty when the findings say it.
     findings
         The single mistakes, when there are several. The message shows at most ten and counts the rest.
+
+    Attributes
+    ----------
+    partitions
+        Those that failed, where the others of the same step were done all the same; empty where nothing was done beside them.
+    step
+        The asset whose step that was, without its pipeline.
     """
+
+    partitions: tuple[str, ...] = ()
+    step: str = ""
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", findings: Sequence[Finding] = ()
@@ -45,7 +55,7 @@ class MlpipeError(Exception):
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]
-        lines += [f"  - {finding}" for finding in self.findings[:SHOWN]]
+        lines += _shown(self.findings[:SHOWN])
         if len(self.findings) > SHOWN:
             lines.append(f"  … and {len(self.findings) - SHOWN} more")
         if self.fix:
@@ -53,7 +63,17 @@ class MlpipeError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.where, self.fix, self.findings)
+        state = {"partitions": self.partitions, "step": self.step} if self.partitions else None
+        return _rebuild, (type(self), self.what, self.where, self.fix, self.findings), state
+
+
+def _shown(findings: Sequence[Finding]) -> Iterator[str]:
+    """A line a finding. A list of valid names is read once, and is the same for each of them."""
+    told: set[str] = set()
+    for finding in findings:
+        text, mark, names = str(finding).rpartition(" Valid: ")
+        yield f"  - {text}" if mark and names in told else f"  - {finding}"
+        told.add(names if mark else "")
 
 
 def _rebuild(

@@ -33,11 +33,21 @@ EPILOG = "exit codes: 0 done; 2 the command line is wrong; " + "; ".join(
 )
 
 
+LONGEST = 2000
+"""Characters of a line of a message; what is longer is cut."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 when it did what was asked; see `mlpipe --help` for the other codes."""
     # Taking a million objects apart at the end takes most of a second, and nobody waits for the memory.
     atexit.register(gc.freeze)
-    args = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    top = parser()
+    args = top.parse_args(given)
+    for text in given:
+        wrong = odd(text)
+        if wrong:
+            top.error(wrong)
     try:
         code = args.call(args)
         sys.stdout.flush()
@@ -55,19 +65,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(code or 0)
 
 
+def odd(argument: str) -> str:
+    """What is wrong with an argument that no command can mean: it is empty, or holds what no name, path or text may. Else empty."""
+    if not argument or (argument.startswith("--") and argument.endswith("=")):
+        # A shell variable that is not set: taken for "not given", it would ask for all there is.
+        return "an argument is empty; leave the option out, or give it a value"
+    try:
+        argument.encode("utf-8")
+    except UnicodeEncodeError:
+        return f"an argument is no text in UTF-8: {ascii(argument)[:80]}"
+    return f"an argument holds a NUL: {ascii(argument)[:80]}" if "\0" in argument else ""
+
+
+def shown(text: str) -> str:
+    """A message for the terminal: what a stranger wrote must not steer it, and no line is endless."""
+    lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.split("\n")]
+    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]} …" for line in lines)
+
+
 def _told(error: Exception) -> int:
     """Print the paragraph of an error, and give its exit code."""
     known: BaseException | None = error if isinstance(error, MlpipeError) else None
     if known is None:
-        from mlpipe.orchestration.causes import cause, first_line, place
+        from mlpipe.orchestration.causes import cause, first_line, place, refused
 
         known = cause(error)
+        known = known or refused(error)
     if known is None:
         where = place(error)
-        print(f"mlpipe: {where + ': ' if where else ''}{first_line(error)}", file=sys.stderr)
+        print(shown(f"mlpipe: {where + ': ' if where else ''}{first_line(error)}"), file=sys.stderr)
         print("Put --debug at the end of the command to see the traceback.", file=sys.stderr)
         return 1
-    print(f"mlpipe: {known}", file=sys.stderr)
+    print(shown(f"mlpipe: {known}"), file=sys.stderr)
     return next(c for kind, c, _ in EXIT_CODES if isinstance(known, kind))
 
 

@@ -50,17 +50,19 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """`mlpipe run`."""
+    from mlpipe.orchestration.around import execute, together
     from mlpipe.orchestration.locate import pipeline_of
-    from mlpipe.orchestration.runs import execute, heads_of, plan, span
+    from mlpipe.orchestration.runs import heads_of, plan, span
     from mlpipe.orchestration.runtime import LISTENERS, instant_of
     from mlpipe.records.codec import from_bytes
     from mlpipe.stages.extent import batches
+    from mlpipe.views.findings import Findings
     from mlpipe.views.progress import bars, spent
     from mlpipe.views.summary import summary
 
     started = time.perf_counter()
     spec, defs = pipeline_of(args.pipeline, Path.cwd(), args.target)
-    first, last = span(spec, args.first, args.last, args.train_at)
+    first, last = span(spec, args.first, args.last, args.train_at, warn)
     if args.as_of:
         instant_of(args.as_of, "--as-of")
     train_at = args.train_at or ([last] if not args.first else [])
@@ -70,19 +72,23 @@ def run(args: argparse.Namespace) -> int:
     keys = spec.partitions.keys(first, last)
     ranges = None if args.first else batches(spec, keys)
     requests = plan(spec, first, last, train_at, watch_to=args.watch_to, batches=ranges, **why)
+    found = Findings()
     with bars() as (tell, listen):
-        LISTENERS.append(listen)
+        LISTENERS.extend((listen, found.listen))
         try:
-            execute(spec, defs, requests, tell, warn)
+            failed = execute(spec, defs, requests, tell, warn)
         finally:
-            LISTENERS.remove(listen)
+            LISTENERS[:] = [each for each in LISTENERS if each not in (listen, found.listen)]
     store, ledger = opened(spec)
     heads = heads_of(spec, sorted({*keys, *train_at}))
     evaluations = [
-        from_bytes(store.get_record(spec.name, h.record))
+        from_bytes(store.get_record(spec.name, h.record), h.record)
         for k, h in heads["evaluation"].items()
         if k in train_at
     ]
     print(summary(spec.name, heads, evaluations, ledger.state()))
+    print(found.text(), end="")
     print(f"\n{spent(time.perf_counter() - started)}")
+    if failed:
+        raise together(failed)
     return 0

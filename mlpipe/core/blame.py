@@ -20,7 +20,8 @@ def users_line(error: BaseException) -> str:
     trace, found = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_FOREIGN) and "site-packages" not in file:
+        # What dataclasses and namedtuples make up has no file, and is nobody's to mend.
+        if not file.startswith(_FOREIGN) and "site-packages" not in file and file != "<string>":
             found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

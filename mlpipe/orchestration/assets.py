@@ -248,7 +248,8 @@ def _progress(
     quiet: bool,
 ) -> None:
     for listen in LISTENERS:
-        listen(Progress(f"{spec.name}/{name}", done, total, record.headline))
+        told = record.headline, record.partition, record.verdict, record.findings
+        listen(Progress(f"{spec.name}/{name}", done, total, *told))
     # Of one partition the materialization itself tells: a log line would cost as much as an event.
     if not quiet and (done == total or done % max(total // 4, 50) == 0):
         context.log.info(f"{spec.name}/{name} {record.partition} ({done} of {total}): {record.headline}")

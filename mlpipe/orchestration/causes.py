@@ -1,11 +1,20 @@
 """What lies behind an error: Dagster, and the user's own code, wrap the one that tells what to do."""
 
+import errno
+import os
+import sqlite3
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlpipe.errors import MlpipeError
+import yaml
+
+from mlpipe.errors import MlpipeError, StoreError
+from mlpipe.stores.local import fix_of
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR)
+"""Numbers of what a disk or a folder refuses with."""
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -23,6 +32,21 @@ def cause(error: BaseException) -> MlpipeError | None:
     return next((e for e in chain(error) if isinstance(e, MlpipeError)), None)
 
 
+def refused(error: BaseException) -> MlpipeError | None:
+    """A disk or a database of Dagster's that refused, as an error that says what to do; None when it is something else."""
+    for each in chain(error):
+        if isinstance(each, OSError) and each.errno in DISK:
+            where = str(each.filename or "")
+            return StoreError(f"the disk refuses: {each.strerror}", where=where, fix=fix_of(each))
+        if isinstance(each, sqlite3.Error):
+            return StoreError(
+                f"a database of Dagster's refuses: {each}",
+                where=os.environ.get("DAGSTER_HOME", ""),
+                fix="Is the disk full or read-only, or the file damaged? What lies in mlpipe's own store is not harmed.",
+            )
+    return None
+
+
 def first_line(error: BaseException) -> str:
     """Type and first line of an error that is not mlpipe's own, past what Dagster says around it."""
     *_, last = chain(error)
@@ -38,6 +62,9 @@ def place(error: BaseException) -> str:
     for each in reversed(list(chain(error))):
         if isinstance(each, SyntaxError) and each.filename:
             return f"{each.filename}:{each.lineno}"
+        mark = getattr(each, "problem_mark", None)
+        if isinstance(each, yaml.YAMLError) and mark is not None:
+            return f"{mark.name}:{mark.line + 1}"
         for frame in reversed(traceback.extract_tb(each.__traceback__)):
             path = Path(frame.filename)
             if path.is_file() and not any(root in path.resolve().parents for root in installed):

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import dagster as dg
-import jinja2
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from mlpipe.errors import SpecError
 from mlpipe.orchestration.causes import first_line
 from mlpipe.orchestration.definitions import definitions_of
 from mlpipe.orchestration.scaffolder import PipelineScaffolder
+from mlpipe.orchestration.templates import filled, is_template, spelled
 from mlpipe.records.record import Record
 from mlpipe.spec.build import ALIASES
 from mlpipe.spec.pipeline import PipelineSpec
@@ -139,15 +139,15 @@ def _templated(
         return {k: _templated(v, context, lines, file, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
         return [_templated(v, context, lines, file, (*path, i)) for i, v in enumerate(value)]
-    if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
+    if not isinstance(value, str) or not is_template(value):
         return value
-    scope = context.resolution_context
+    scope = context.resolution_context.scope
     try:
-        native = scope.resolve_value(value)
+        native = filled(value, scope)
         # Dagster's template turns the text "42" into a number. Where a key has a type, the text is right: it is read by that type.
         if native is None or not isinstance(native, SCALARS) or not TYPELESS.isdisjoint(path):
             return native
-        return jinja2.Template(value).render(**scope.scope)
+        return spelled(value, scope)
     except Exception as error:  # whatever the template's own functions raise
         line = lines.get(("attributes", *path))
         raise SpecError(

@@ -2,8 +2,9 @@
 
 import importlib
 import importlib.util
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ import yaml
 from mlpipe.errors import MlpipeError, NotFoundError, UserCodeError, did_you_mean
 from mlpipe.orchestration.causes import cause, first_line, place
 from mlpipe.orchestration.definitions import PIPELINES
+from mlpipe.orchestration.defs_files import look_over
 from mlpipe.orchestration.settled import settle
 from mlpipe.orchestration.toml_file import table_of
+from mlpipe.spec.nodes import shown
 from mlpipe.spec.pipeline import PipelineSpec
 
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+"""A pipeline's name, and so perhaps a folder's."""
 FIX = (
     "Run it in the folder of a project (pyproject.toml with [tool.dg.project], or workspace.yaml), "
     "or name its definitions: -f definitions.py, or -f package.definitions."
@@ -44,6 +49,9 @@ def definitions_at(folder: Path, target: str | None = None) -> dg.Definitions:
         When the project's own code raised something else; with the file and line.
     """
     name, root = _named(target, folder) if target else _found(folder)
+    package = _package(name, root)
+    if package is not None:
+        look_over(package)
     with _loading(name):
         module = _load(name, root)
     values = vars(module)
@@ -74,14 +82,14 @@ def pipeline_of(name: str, folder: Path, target: str | None = None) -> tuple[Pip
     MlpipeError
         As `definitions_at`; also when Dagster refuses the definitions.
     """
-    if target is None and _project(folder / name):
+    if target is None and NAME.fullmatch(name) and _project(folder / name):
         # A project that `mlpipe init` made, seen from the folder that it was made in.
         folder = folder / name
     defs = definitions_at(folder, target)
     names = _pipelines(defs, folder)
     if name not in names:
         raise NotFoundError(
-            f"there is no pipeline {name!r}",
+            f"there is no pipeline {shown(name)}",
             where=str(folder),
             fix=did_you_mean(name, names) or "The code location holds no mlpipe pipeline.",
         )
@@ -139,12 +147,23 @@ def _loading(name: str) -> Iterator[None]:
         ) from error
 
 
+def _package(name: str, root: Path) -> Path | None:
+    """Folder of the package that is loaded; None for a single file or module."""
+    if not name.endswith(".py"):
+        folder = root / name.split(".")[0]
+        return folder if folder.is_dir() else None
+    folder = Path(name).resolve().parent
+    return folder if (folder / "__init__.py").is_file() else None
+
+
 def _named(target: str, folder: Path) -> tuple[str, Path]:
     path = folder / target
     if target.endswith(".py"):
         if not path.is_file():
             raise NotFoundError(f"there is no file {target}", where=str(folder), fix=FIX)
         return str(path), path.parent
+    if not all(part.isidentifier() for part in target.split(".")):
+        raise NotFoundError(f"{shown(target)} names no Python file or module", where=str(folder), fix=FIX)
     return target, folder
 
 
@@ -166,8 +185,8 @@ def _found(folder: Path) -> tuple[str, Path]:
     workspace = folder / "workspace.yaml"
     if workspace.is_file():
         try:
-            content = yaml.safe_load(workspace.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
+            content = yaml.safe_load(workspace.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
             raise NotFoundError(
                 f"this is no valid YAML: {first_line(error)}", where=str(workspace), fix=FIX
             ) from None
@@ -177,18 +196,26 @@ def _found(folder: Path) -> tuple[str, Path]:
     raise NotFoundError("there is no Dagster project here", where=str(folder), fix=FIX)
 
 
-def _of_workspace(content: Mapping[str, Any], folder: Path, file: Path) -> tuple[str, Path]:
-    entries = content.get("load_from") or []
-    for entry in entries:
-        if "python_module" in entry:
-            value = entry["python_module"]
-            name = value if isinstance(value, str) else value["module_name"]
-            return name, folder / ("." if isinstance(value, str) else value.get("working_directory", "."))
-        if "python_file" in entry:
-            value = entry["python_file"]
-            path = folder / (value if isinstance(value, str) else value["relative_path"])
-            return str(path), path.parent
+def _of_workspace(content: Any, folder: Path, file: Path) -> tuple[str, Path]:
+    entries = content.get("load_from") if isinstance(content, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        module, path = (_entry(entry, *keys) for keys in _ENTRIES)
+        if module:
+            return module[0], folder / module[1]
+        if path:
+            return str(folder / path[0]), (folder / path[0]).parent
     raise NotFoundError("the workspace names no Python module or file", where=str(file), fix=FIX)
+
+
+_ENTRIES = (("python_module", "module_name"), ("python_file", "relative_path"))
+
+
+def _entry(entry: Any, kind: str, key: str) -> tuple[str, str] | None:
+    """What an entry of a workspace names, and the folder that it works in; None when it is of another kind, or names nothing."""
+    value = entry.get(kind) if isinstance(entry, dict) else None
+    found = value.get(key) if isinstance(value, dict) else value
+    work = value.get("working_directory", ".") if isinstance(value, dict) else "."
+    return (found, str(work)) if isinstance(found, str) else None
 
 
 def _load(name: str, root: Path) -> Any:

@@ -17,6 +17,8 @@ import dagster as dg
 from mlpipe.core.policy import Policy
 from mlpipe.errors import LedgerError, MlpipeError
 from mlpipe.ledger.chain import Ledger
+from mlpipe.ledger.entry import check_chain_names
+from mlpipe.orchestration.around import run_around
 from mlpipe.orchestration.asking import Night, ask, night_of, tags_of
 from mlpipe.orchestration.causes import first_line
 from mlpipe.orchestration.events import DagsterHeads, head_of_event, materializations, remembered
@@ -36,6 +38,7 @@ from mlpipe.orchestration.runtime import (
 )
 from mlpipe.records.codec import digest
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.failures import finding
 from mlpipe.stages.inject import check
 from mlpipe.stages.retraining import policy_of
 from mlpipe.stores.store import Store
@@ -106,9 +109,14 @@ def asked(
         The pipeline has no partitions or no policy, or the range is empty.
     NotFoundError
         No such partition or fault.
+    LedgerError
+        The ledger may not have that name.
     """
     if spec.partitions.every == "none":
         raise MlpipeError(f"pipeline {spec.name!r} has no partitions, and so no past to live through")
+    if ledger is not None:
+        # It names a folder too.
+        check_chain_names(spec.name, None, ledger)
     keys = spec.partitions.keys(first, last)
     if not keys:
         raise MlpipeError(f"--to {last} is before --from {first}", fix="Swap them.")
@@ -258,7 +266,7 @@ class Replay:
             tell(Told(first, 0, len(self.keys), None, f"{missing[0]} to {missing[-1]} come first"))
             moment = self._clock(calendar.window(first).start)
             request = Request("ingest", missing[0], missing[-1], (), "replay", self._reason, moment)
-            run(self.spec, self.defs, self.on, self._tagged(request))
+            self._around(self._tagged(request), tell)
 
     def _facts(self, todo: Sequence[str], tell: Callable[[Told], None]) -> None:
         """Rows to features of the nights to come, a month at a time: what happened does not depend on when it is looked at.
@@ -274,9 +282,15 @@ class Replay:
             moment = self._clock(self.moment(last))
             request = Request("ingest", first, last, FACTS, "replay", self._reason, moment)
             try:
-                run(self.spec, self.defs, self.on, self._tagged(request))
+                self._around(self._tagged(request), tell)
             except MlpipeError as error:
                 tell(Told(first, 0, len(self.keys), None, f"not all at once: {first_line(error)}"))
+
+    def _around(self, request: Request, tell: Callable[[Told], None]) -> None:
+        """Run a request for all its partitions that can be done, and tell of the others."""
+        for error in run_around(self.spec, self.defs, self.on, request):
+            for key, found in zip(error.partitions, error.findings or (finding(error),), strict=True):
+                tell(Told(key, 0, len(self.keys), None, str(found)))
 
     def _check_ledger(self, nights: Sequence[str]) -> None:
         """A past that others have decided beyond cannot be lived through in the same chain."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe.errors import MlpipeError, NotFoundError
@@ -13,16 +14,12 @@ from mlpipe.orchestration.causes import cause, first_line
 from mlpipe.orchestration.events import DagsterHeads
 from mlpipe.orchestration.faces import STAGES
 from mlpipe.orchestration.jobs import MONITOR, job_name
-from mlpipe.orchestration.production import mirror_or_tell
 from mlpipe.orchestration.runtime import (
     ACTOR_TAG,
     AS_OF_TAG,
     REASON_TAG,
     TRIGGER_TAG,
-    ledger_of,
     now,
-    open_store,
-    store_url,
     who,
 )
 from mlpipe.records.codec import Head
@@ -71,7 +68,7 @@ def instance() -> dg.DagsterInstance:
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "100")
     try:
         return dg.DagsterInstance.get()
-    except (dg.DagsterError, OSError, SQLAlchemyError) as error:
+    except (dg.DagsterError, OSError, SQLAlchemyError, yaml.YAMLError) as error:
         raise MlpipeError(
             f"Dagster cannot open its instance: {first_line(error)}",
             where=home,
@@ -158,9 +155,15 @@ def plan(
 
 
 def span(
-    spec: PipelineSpec, first: str | None, last: str | None, train_at: Sequence[str] = ()
+    spec: PipelineSpec,
+    first: str | None,
+    last: str | None,
+    train_at: Sequence[str] = (),
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[str, str]:
     """First and last partition of what is asked for on the command line; without a first one, of all the data.
+
+    `tell` hears of rows that lie in the future.
 
     Raises
     ------
@@ -181,7 +184,7 @@ def span(
         return WHOLE, WHOLE
     moment = now()
     if not first:
-        data = extent(spec, moment)
+        data = extent(spec, moment, tell)
         first, last = (calendar.key(calendar.first), last) if data is None else (data[0], last or data[1])
     last = last or first
     for key in (first, last, *train_at):
@@ -208,24 +211,6 @@ def past(spec: PipelineSpec, first: str | None, last: str | None) -> tuple[str, 
         return first, last
     data = extent(spec, now()) or (WHOLE, WHOLE)
     return first or data[0], last or data[1]
-
-
-def execute(
-    spec: PipelineSpec,
-    defs: dg.Definitions,
-    requests: Sequence[Request],
-    tell: Callable[[Request, str], None],
-    warn: Callable[[str], None],
-) -> None:
-    """Run requests one after the other.
-
-    `tell` hears of each before it starts, with an empty run id, and after it ended; `warn` of what did not go well and stops nothing.
-    """
-    with instance() as on:
-        for request in requests:
-            tell(request, "")
-            tell(request, run(spec, defs, on, request))
-        mirror_or_tell(on, spec, ledger_of(spec, open_store(store_url(spec))), warn)
 
 
 def heads_of(spec: PipelineSpec, keys: Sequence[str]) -> dict[str, dict[str, Head]]:

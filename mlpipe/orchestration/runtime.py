@@ -15,7 +15,7 @@ from mlpipe.errors import MlpipeError, did_you_mean
 from mlpipe.ledger.chain import Ledger
 from mlpipe.orchestration.events import EXPERIMENT_TAG, DagsterHeads
 from mlpipe.records.capture import archive, commit
-from mlpipe.records.record import Trigger
+from mlpipe.records.record import Found, Trigger
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, Run
 from mlpipe.stores.place import default_url
@@ -50,12 +50,15 @@ TRIGGERS = ("manual", "schedule", "drift", "performance", "data", "experiment", 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a step has come: its asset, how many partitions of how many are done, and the last one's headline."""
+    """How far a step has come: its asset, how many partitions of how many are done, and what came of the last one."""
 
     asset: str
     done: int
     total: int
     text: str = ""
+    partition: str = ""
+    verdict: str = ""
+    findings: tuple[Found, ...] = ()
 
 
 LISTENERS: list[Callable[[Progress], None]] = []

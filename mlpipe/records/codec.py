@@ -99,8 +99,8 @@ def to_bytes(record: Record) -> bytes:
     return canonical(record.model_dump(mode="json"))
 
 
-def from_bytes(data: bytes) -> Record:
-    """Record from its JSON.
+def from_bytes(data: bytes, name: str = "") -> Record:
+    """Record from its JSON; `name` tells which it is, should it be damaged.
 
     Raises
     ------
@@ -113,12 +113,15 @@ def from_bytes(data: bytes) -> Record:
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"record schema {version} is newer than this mlpipe reads ({SCHEMA_VERSION})",
+                where=name,
                 fix="Upgrade mlpipe.",
             )
         record = Record.model_validate(body)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(
-            f"a record is damaged: {str(error).splitlines()[0]}", fix="Run 'mlpipe store verify'."
+            f"a record is damaged: {str(error).splitlines()[0]}",
+            where=name,
+            fix="Run 'mlpipe store verify', and restore it from a backup.",
         ) from None
     body.pop("id")
     if record.id != "rec-" + digest(body):

@@ -40,14 +40,13 @@ def decoded(raw: bytes, file: str) -> str:
         ) from None
 
 
-def read(text: str, file: str) -> list[tuple[Any, Lines]]:
-    """Documents of a YAML text, each with the line (from 1) of every path of keys.
+def composed(text: str, file: str) -> list[yaml.Node]:
+    """Documents of a YAML text as nodes, of which nothing was made yet.
 
     Raises
     ------
     SpecError
-        When the text is no YAML, asks for a Python object, repeats a key, is nested more than 50 levels deep, or unfolds to more
-        than 100,000 values.
+        When the text is no YAML, or unfolds to more than 100,000 values.
     """
     try:
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
@@ -71,7 +70,52 @@ def read(text: str, file: str) -> list[tuple[Any, Lines]]:
         raise SpecError(
             "this YAML is nested too deeply", where=file, fix="A pipeline needs no more than a few levels."
         ) from None
-    return [_Reader(file).document(node) for node in nodes if node is not None]
+    found = [node for node in nodes if node is not None]
+    for node in found:
+        _bounded(node, file)
+    return found
+
+
+def _bounded(root: yaml.Node, file: str) -> None:
+    """Raise where aliases unfold to too many values, or to no end; counted without unfolding them."""
+    sizes: dict[int, int] = {}
+    todo: list[tuple[yaml.Node, bool]] = [(root, False)]
+    under_way: set[int] = set()
+    while todo:
+        node, done = todo.pop()
+        children = [c for pair in node.value for c in pair] if isinstance(node, yaml.MappingNode) else []
+        children = list(node.value) if isinstance(node, yaml.SequenceNode) else children
+        if done:
+            under_way.discard(id(node))
+            sizes[id(node)] = min(1 + sum(sizes[id(c)] for c in children), MAX_NODES + 1)
+            continue
+        if id(node) in sizes:
+            continue
+        under_way.add(id(node))
+        todo.append((node, True))
+        for child in children:
+            if id(child) in under_way:
+                raise _failed("this YAML holds an alias to itself", node, file, "Remove the alias.")
+            todo.append((child, False))
+    if sizes[id(root)] > MAX_NODES:
+        what = f"this YAML unfolds to more than {MAX_NODES:,} values"
+        raise _failed(what, root, file, "Remove the nested aliases.")
+
+
+def _failed(what: str, node: yaml.Node, file: str, fix: str) -> SpecError:
+    return SpecError(what, where=f"{file}:{node.start_mark.line + 1}", fix=fix)
+
+
+def read(text: str, file: str) -> list[tuple[Any, Lines]]:
+    """Documents of a YAML text, each with the line (from 1) of every path of keys.
+
+    Raises
+    ------
+    SpecError
+        When the text is no YAML, asks for a Python object, repeats a key, is nested more than 50 levels deep, or unfolds to more
+        than 100,000 values.
+    """
+    return [_Reader(file).document(node) for node in composed(text, file)]
 
 
 class _Reader:
@@ -84,7 +128,7 @@ class _Reader:
         return self._value(node, (), ()), self.lines
 
     def _fail(self, what: str, node: yaml.Node, fix: str) -> SpecError:
-        return SpecError(what, where=f"{self.file}:{node.start_mark.line + 1}", fix=fix)
+        return _failed(what, node, self.file, fix)
 
     def _value(self, node: yaml.Node, path: KeyPath, above: tuple[int, ...]) -> Any:
         self.count += 1
@@ -199,6 +243,10 @@ def policy_file(path: Path) -> Retrain:
     except OSError as error:
         raise NotFoundError(
             f"the policy cannot be read: {error.strerror}", where=str(path), fix="Name a YAML file."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"this is no text in UTF-8: {error.reason}", where=str(path), fix="Save the file as UTF-8."
         ) from None
     documents = read(text, str(path))
     if len(documents) != 1 or not isinstance(documents[0][0], dict):

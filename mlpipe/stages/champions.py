@@ -41,7 +41,8 @@ def opened(spec: PipelineSpec, version: Version | None, ctx: Context) -> Champio
     if version is None:
         return None
     bundle = _bundle(ctx.store, version.bundle, tuple(spec.model.trusted))
-    record = from_bytes(ctx.store.get_record(spec.name, str(version.details["model_record"])))
+    name = str(version.details["model_record"])
+    record = from_bytes(ctx.store.get_record(spec.name, name), name)
     return Champion(version, bundle, record)
 
 

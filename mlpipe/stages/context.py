@@ -104,4 +104,4 @@ class Context:
 
 def record_of(ctx: Context, head: Head, pipeline: str) -> Record:
     """The full record behind a head."""
-    return from_bytes(ctx.store.get_record(pipeline, head.record))
+    return from_bytes(ctx.store.get_record(pipeline, head.record), head.record)

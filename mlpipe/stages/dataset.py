@@ -242,6 +242,12 @@ def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
             )
         return Encoding("regression")
     values = sorted({plain(v) for v in labels.unique()}, key=lambda v: (str(type(v)), v))
+    if len({isinstance(v, str) for v in values}) > 1:
+        raise DataError(
+            f"the labels mix text and numbers: {', '.join(repr(v) for v in (values[0], values[-1]))}",
+            where=where,
+            fix="Give them one type in every partition; the contract may say which (columns: dtype).",
+        )
     if spec.task == "multiclass" or (len(values) > 2 and spec.task is None):
         return Encoding("multiclass", tuple(values))
     shown = ", ".join(repr(v) for v in values[:5])

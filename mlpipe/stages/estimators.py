@@ -1,13 +1,14 @@
 """From raw columns to a fitted estimator: preprocessing that fits the model, one seed for every part, curves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mlpipe.errors import UserCodeError
+from mlpipe.core.blame import users_line
+from mlpipe.errors import MlpipeError, UserCodeError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.sources import call_any, defined
@@ -39,7 +40,7 @@ def fitted(
     def log(step: float, **values: float) -> None:
         logged.append({"step": float(step), **{k: float(v) for k, v in values.items()}})
 
-    with deadline(spec.timeout, f"training of {where}"):
+    with deadline(spec.timeout, "training", where):
         imputer, train, valid, kinds = _imputed(spec, train, valid, kinds)
         if spec.model.fit is not None:
             # Copies: what the function changes must not reach the bundle's example or the rows that choose.
@@ -49,8 +50,7 @@ def fitted(
             where = f"{where}, {defined(spec.model.fit)}"
         else:
             model = prepared(spec, train.X, kinds)
-            call_any(_fit_of(model), train.X, train.y, where=where)
-            estimator = model
+            estimator = _learned(model, train, where)
     _must_predict(spec, estimator, where)
     if imputer is not None:
         estimator = _behind(imputer, estimator)
@@ -81,11 +81,26 @@ def _behind(imputer: Any, estimator: Any) -> Any:
     return Pipeline([("missing", imputer), *(estimator.steps if plain else [("model", estimator)])])
 
 
-def _fit_of(model: Any) -> Callable[..., Any]:
-    def fit(X: pd.DataFrame, y: np.ndarray) -> Any:
-        return model.fit(X, y)
-
-    return fit
+def _learned(model: Any, train: Part, where: str) -> Any:
+    """The model, fitted. What an installed estimator raises is told as what it says about the rows, not as a mistake in its code."""
+    try:
+        model.fit(train.X, train.y)
+    except MlpipeError:
+        raise
+    except Exception as error:  # the boundary to the model, which may hold code of the user's
+        line, name = (
+            users_line(error),
+            type(model.steps[-1][1] if hasattr(model, "steps") else model).__name__,
+        )
+        text = (str(error).strip().splitlines() or [""])[0]
+        raise UserCodeError(
+            f"{name} cannot learn from these {len(train.X):,} rows: {type(error).__name__}: {text}",
+            where=f"{where}, {line}" if line else where,
+            fix="Mend the model."
+            if line
+            else "Mend the features or the label, or choose other parameters or another model.",
+        ) from error
+    return model
 
 
 def _must_predict(spec: PipelineSpec, estimator: Any, where: str) -> None:

@@ -312,7 +312,10 @@ def _rival(
         why = f"no row is later than what version {champion.number} was trained and judged on (until {until})"
         return Rival(incomparable=why)
     rows = test[later].reset_index(drop=True)
-    theirs = scored_by(champion.bundle, rows, y[later])
+    try:
+        theirs = scored_by(champion.bundle, rows, y[later])
+    except DataError as error:
+        return Rival(incomparable=f"version {champion.number} cannot score these rows: {error.what}")
     judged = _judge(spec, "champion", theirs, names, blocks[later])
     return Rival(judged, scored_by(bundle, rows, y[later]), blocks[later])
 

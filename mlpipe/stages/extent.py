@@ -1,6 +1,6 @@
 """From which partition to which there is data: what "all the data" means."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -17,7 +17,9 @@ MOST_ROWS = 200_000
 """Rows of the primary source that one ingest reads at once, about."""
 
 
-def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
+def extent(
+    spec: PipelineSpec, now: datetime, tell: Callable[[str], None] | None = None
+) -> tuple[str, str] | None:
     """First and last partition of the calendar that hold data and have ended.
 
     Files and tables of the primary source are looked at. What a function, a query or another asset will give cannot be known before it is
@@ -27,6 +29,8 @@ def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
     ----------
     now
         Partitions that end later do not count.
+    tell
+        Hears of rows that lie in the future: they are left out, and one with a wrong year would never be missed.
 
     Returns
     -------
@@ -56,6 +60,14 @@ def extent(spec: PipelineSpec, now: datetime) -> tuple[str, str] | None:
     else:
         keys = calendar.keys_between(found.min().to_pydatetime(), found.max().to_pydatetime() + _TICK)
         keys = tuple(k for k in keys if calendar.window(k).end <= ended)
+        future = found[found > pd.Timestamp(now)]
+        if tell and len(future):
+            rows = (
+                "rows lie"
+                if isinstance(spec.sources[name], SqlSource)
+                else f"{len(future):,} of {len(found):,} rows lie"
+            )
+            tell(f"{where}: {rows} in the future, up to {future.max():%Y-%m-%d %H:%M} UTC, and are left out")
     if not keys:
         rows = "" if found is None or not len(found) else f"; its rows lie in {found.min()} to {found.max()}"
         raise SourceError(

@@ -5,15 +5,18 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import pandas as pd
+
 from mlpipe.core.grid import Grid
-from mlpipe.errors import DataError, UserCodeError
+from mlpipe.errors import DataError, MlpipeError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
+from mlpipe.stages.failures import attempted
 from mlpipe.stages.featurise import featurise, moment, past_keys, side_keys
-from mlpipe.stages.frames import ROW, TIME, Validated, moments
+from mlpipe.stages.frames import ROW, TIME, Validated, infinite, moments
 from mlpipe.stages.grids import grid_of, put_profile
 from mlpipe.stages.ingest import empty_as_null
 from mlpipe.stages.runner import Plan, Result, Stage, stored
@@ -32,11 +35,15 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             continue
         past = past_keys(spec, key)
         inputs = tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, (*past, key))))
+        params = attempted(partial(_params, spec, key, data, found, ctx))
+        if isinstance(params, MlpipeError):
+            yield Plan(key, Result, functions=functions, failed=params)
+            continue
         yield Plan(
             key,
             partial(_work, spec, key, data, found, ctx),
             inputs=inputs,
-            params=_params(spec, key, data, found, ctx),
+            params=params,
             functions=functions,
         )
 
@@ -95,7 +102,8 @@ def _clock(spec: PipelineSpec, key: str, data: Validated, ctx: Context) -> datet
 def _work(
     spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context
 ) -> Result:
-    frame, names = featurise(spec, key, data, ctx.run.as_of)
+    made, names = featurise(spec, key, data, ctx.run.as_of)
+    frame, findings = finite(made, names)
     frame = empty_as_null(frame)
     try:
         outputs: list[Output] = [stored(ctx.store, "features", frame)]
@@ -114,8 +122,33 @@ def _work(
         outputs=tuple(outputs),
         metrics=(MetricValue(name="nulls", value=nulls, better="lower", split="features"),),
         verdict="pass",
+        findings=tuple(findings),
         data={"features": {n: str(frame[n].dtype) for n in names}, "reserved": [ROW, TIME], HEAD_DATA: head},
         headline=f"**{len(frame):,}** rows, **{len(names)}** features, {nulls:.1%} nulls.{waiting}",
+    )
+
+
+def finite(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, list[Found]]:
+    """Features with infinite values as nulls, and what is to be said about them.
+
+    An infinity is what a division by nothing leaves; no model learns from it, and most refuse all rows because of one.
+    """
+    counts = {name: int(infinite(frame[name]).sum()) for name in names}
+    bad = {name: frame[name].mask(infinite(frame[name])) for name, count in counts.items() if count}
+    found = [
+        Found(what=told(count, "value"), where=f"feature {name}", fix="Mend the source, or the function.")
+        for name, count in counts.items()
+        if count
+    ]
+    return (frame.assign(**bad) if bad else frame), found
+
+
+def told(count: int, what: str) -> str:
+    """How many infinite values there are, and what becomes of them."""
+    return (
+        f"1 {what} is infinite, and counts as missing"
+        if count == 1
+        else f"{count:,} {what}s are infinite, and count as missing"
     )
 
 

@@ -231,7 +231,7 @@ def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFr
 def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: str) -> pd.DataFrame:
     function = spec.features.function
     assert function is not None
-    with deadline(spec.timeout, f"the function of {where}"):
+    with deadline(spec.timeout, "the feature function", f"{where}, {defined(function)}"):
         made = call_any(function, {spec.primary: handed(visible)}, history, where=where)
     where = f"{where}, {defined(function)}"
     if not isinstance(made, pd.DataFrame):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import isinf
 
 import pandas as pd
 
@@ -178,8 +179,22 @@ def known_labels(
     Returns
     -------
     DataFrame
-        `rows` with `KNOWN` and the label column added; only rows whose label is known and not null.
+        `rows` with `KNOWN` and the label column added; only rows whose label is known, not null and not infinite.
     """
+    return known_of(spec, labelled_rows(spec, rows, own, bound, key), bound)
+
+
+def known_of(spec: PipelineSpec, out: pd.DataFrame, bound: datetime) -> pd.DataFrame:
+    """Of what `labelled_rows` gives, the rows whose label is known: an infinite one is none, as a null is none."""
+    good = out[spec.label.name].notna() & ~infinite(out[spec.label.name])
+    mask = good & out[KNOWN].notna() & (out[KNOWN] <= pd.Timestamp(bound))
+    return out[mask].reset_index(drop=True)
+
+
+def labelled_rows(
+    spec: PipelineSpec, rows: pd.DataFrame, own: pd.DataFrame | None, bound: datetime, key: str = ""
+) -> pd.DataFrame:
+    """As `known_labels`, but with all rows, whatever their label."""
     label, where = spec.label, f"pipeline {spec.name}, label" + (f", partition {key}" if key else "")
     if not len(rows):
         return rows.assign(
@@ -190,9 +205,16 @@ def known_labels(
     else:
         values = _values(spec, rows, where)
         known = _known_at(spec, rows, key)
-    out = rows.assign(**{label.name: values, KNOWN: known})
-    mask = out[label.name].notna() & out[KNOWN].notna() & (out[KNOWN] <= pd.Timestamp(bound))
-    return out[mask].reset_index(drop=True)
+    return rows.assign(**{label.name: values, KNOWN: known})
+
+
+def infinite(column: pd.Series) -> "pd.Series[bool]":
+    """Which cells of a column are infinite; of text, times and the like none."""
+    if pd.api.types.is_float_dtype(column):
+        return column.isin([float("inf"), float("-inf")])
+    if column.dtype != object:
+        return pd.Series(False, index=column.index)
+    return column.map(lambda v: isinstance(v, float) and isinf(v)).astype(bool)
 
 
 def _values(spec: PipelineSpec, rows: pd.DataFrame, where: str) -> pd.Series:
@@ -205,7 +227,7 @@ def _values(spec: PipelineSpec, rows: pd.DataFrame, where: str) -> pd.Series:
                 fix=did_you_mean(str(label.column), list(rows.columns)),
             )
         return rows[label.column]
-    with deadline(spec.timeout, f"the function of {where}"):
+    with deadline(spec.timeout, "the label function", f"{where}, {defined(label.function)}"):
         values = call_any(
             label.function, rows.drop(columns=[ROW], errors="ignore").copy(deep=True), where=where
         )

@@ -1,6 +1,7 @@
 """The profile grid of a pipeline: made once from its first partitions by calendar, pinned, and shared by all profiles."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -8,12 +9,14 @@ from mlpipe.core.fingerprint import fingerprint
 from mlpipe.core.grid import Grid, build
 from mlpipe.core.profile import Profile, profile
 from mlpipe.core.profile_codec import from_bytes, to_bytes
+from mlpipe.errors import MlpipeError
 from mlpipe.records.codec import digest
 from mlpipe.records.record import Output
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
+from mlpipe.stages.failures import IN_A_ROW, attempted, weight
 from mlpipe.stages.featurise import featurise, past_keys
 from mlpipe.stages.frames import Validated, stacked, usable
 from mlpipe.stages.runner import output
@@ -55,7 +58,8 @@ def first_keys(spec: PipelineSpec) -> tuple[str, ...]:
 def grid_of(spec: PipelineSpec, ctx: Context, *, force: bool = False) -> tuple[str, Grid] | None:
     """The pipeline's grid and its id; None while its first partitions are not all validated.
 
-    With `force` it is made from those of them that are there, or else from the earliest that are.
+    With `force` it is made from those of them that are there, or else from the earliest that are. Partitions whose features cannot be made
+    are left out, as those are that failed validation; None when that holds for all of them.
     """
     name = f"grids/{spec.name}/{ctx.segment or '_'}/{definition(spec)}"
     pinned = ctx.store.pinned(name)
@@ -83,9 +87,17 @@ def _make(spec: PipelineSpec, ctx: Context, force: bool) -> Grid | None:
         return None
     ctx.log(f"{spec.name}: making the profile grid from {len(good)} partitions from {good[0]}")
     data = Validated(spec, list(dict.fromkeys(k for key in good for k in (*past_keys(spec, key), key))), ctx)
-    frames = [featurise(spec, key, data, ctx.run.as_of) for key in good]
+    frames, failed = [], 0
+    for key in good:
+        made = attempted(partial(featurise, spec, key, data, ctx.run.as_of))
+        if isinstance(made, MlpipeError):
+            failed += weight(made)
+            if failed >= IN_A_ROW:
+                break
+        else:
+            frames.append(made)
     names = list(dict.fromkeys(n for _, ns in frames for n in ns))
-    return build(stacked([f for f, _ in frames])[names])
+    return build(stacked([f for f, _ in frames])[names]) if frames else None
 
 
 def put_profile(

@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.errors import DataError, MlpipeError, TransientError
+from mlpipe.errors import DataError, MlpipeError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource
 from mlpipe.stages.cleaning import time_forms
 from mlpipe.stages.context import Context
+from mlpipe.stages.failures import attempted
 from mlpipe.stages.frames import RESERVED
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 from mlpipe.stages.sources import Piece, load
@@ -22,22 +23,19 @@ Schema = dict[str, dict[str, str]]
 
 
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
-    """One load a source for all keys, then a plan a key.
-
-    A key that cannot be read is passed over; when all others are done, its error is raised: one that may pass before one that will not.
-    """
+    """One load a source for all keys, then a plan a key. The plan of a key that cannot be read says why."""
     loads: dict[str, dict[str, Piece | MlpipeError]] = {}
     for name in spec.sources:
         ctx.log(f"{spec.name}: reading {name} for {len(keys)} partition{'s' if len(keys) > 1 else ''}")
         loads[name] = dict(load(spec, name, keys, ctx))
     functions = tuple(s.function for s in spec.sources.values() if isinstance(s, LoadSource))
-    failed: list[MlpipeError] = []
     for key in keys:
-        try:
-            pieces, outputs = _frozen(spec, key, {name: loads[name][key] for name in spec.sources}, ctx)
-        except MlpipeError as error:
-            failed.append(error)
+        loaded = {name: loads[name][key] for name in spec.sources}
+        frozen = attempted(partial(_frozen, spec, key, loaded, ctx))
+        if isinstance(frozen, MlpipeError):
+            yield Plan(key, Result, functions=functions, failed=frozen)
             continue
+        pieces, outputs = frozen
         yield Plan(
             key,
             partial(_work, spec, key, pieces, outputs, ctx),
@@ -46,12 +44,6 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             functions=functions,
             reusable=False,
         )
-    if failed:
-        more = f"; {len(failed) - 1} further partitions failed likewise" if len(failed) > 1 else ""
-        # What may pass is raised before what will not: then the step is tried again, and ends with the others done.
-        first = next((e for e in failed if isinstance(e, TransientError)), failed[0])
-        first.what += more
-        raise first
 
 
 def _frozen(

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from mlpipe.records.codec import HEAD_DATA
-from mlpipe.records.record import MetricValue
+from mlpipe.records.record import Found, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
-from mlpipe.stages.feature import left_out
-from mlpipe.stages.frames import KNOWN, ROW, Validated, known_labels, label_keys
+from mlpipe.stages.feature import left_out, told
+from mlpipe.stages.frames import KNOWN, ROW, Validated, infinite, known_of, label_keys, labelled_rows
 from mlpipe.stages.ingest import empty_as_null
 from mlpipe.stages.runner import Plan, Result, Stage, stored
 
@@ -82,7 +82,8 @@ def _work(
 ) -> Result:
     rows = data.frame(spec.primary, [key])
     own = data.frame(spec.label.source, keys) if spec.label.source is not None else None
-    known = known_labels(spec, rows, own, bound, key)
+    every = labelled_rows(spec, rows, own, bound, key)
+    known = known_of(spec, every, bound)
     identity = [k for k in spec.sources[spec.primary].keys if k in known and k != spec.label.name]
     table = known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable")
     table = table.reset_index(drop=True).assign(**empty_as_null(known[identity]))
@@ -97,10 +98,17 @@ def _work(
         outputs=(stored(ctx.store, "labels", table),),
         metrics=tuple(metrics),
         verdict="ripe" if ripe else "unripe",
+        findings=tuple(_infinite(every[spec.label.name], spec.label.name)),
         data={"rows": len(rows), "known": len(table), "ripe_at": ripe_at(spec, key), HEAD_DATA: head},
         headline=f"**{len(table):,}** of {len(rows):,} labels known ({share:.1%}); "
         + ("ripe." if ripe else "not ripe yet."),
     )
+
+
+def _infinite(labels: pd.Series, name: str) -> Iterator[Found]:
+    count = int(infinite(labels).sum())
+    if count:
+        yield Found(what=told(count, "label"), where=f"label {name}", fix="Mend the source, or the function.")
 
 
 STAGE = Stage("label", "labels", "1", plans)

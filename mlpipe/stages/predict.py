@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlpipe.errors import DataError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
@@ -59,7 +60,7 @@ def _nothing(no_champion: bool) -> Result:
 def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Context) -> Result:
     features_id = head.outputs["features"].id
     rows = ctx.store.get_table(features_id)
-    scores = champion.bundle.predict(rows)
+    scores = _scored(spec, key, champion, rows)
     table = rows[[ROW, TIME, *[k for k in spec.sources[spec.primary].keys if k in rows]]].copy()
     table.insert(
         0, "prediction_id", prediction_ids(features_id, champion.version.bundle, rows[ROW].to_numpy())
@@ -83,6 +84,32 @@ def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Con
         },
         headline=f"**{len(table):,}** rows scored by `{spec.name}@{champion.number}`.",
     )
+
+
+def _scored(spec: PipelineSpec, key: str, champion: Champion, rows: pd.DataFrame) -> np.ndarray:
+    """The champion's scores.
+
+    Raises
+    ------
+    DataError
+        It was learned from other features than are made now, or from other types.
+    UserCodeError
+        Code of the user's in the model raised.
+    """
+    who, names = f"{spec.name}@{champion.number}", champion.bundle.feature_names
+    where = f"pipeline {spec.name}, partition {key}, predictions by {who}"
+    missing = [n for n in names if n not in rows]
+    if missing:
+        raise DataError(
+            f"{who} was learned from {', '.join(map(repr, missing[:5]))}, and that is no longer made",
+            where=where,
+            fix="Make these features again, or train a model on those of now (--train-at).",
+        )
+    try:
+        return champion.bundle.predict(rows[list(names)])
+    except (DataError, UserCodeError) as error:
+        error.where = ", ".join(p for p in (where, error.where) if p)
+        raise
 
 
 def prediction_ids(features_id: str, bundle_id: str, rows: np.ndarray) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from mlpipe.spec.calendar import Window
 from mlpipe.spec.sources import Contract
 from mlpipe.stages.cleaning import Formed
 from mlpipe.stages.contract import Checked, check
-from mlpipe.stages.sources import call_any
+from mlpipe.stages.deadline import deadline
+from mlpipe.stages.sources import call_any, defined
 from mlpipe.stages.verdict import judged
 
 __all__ = ["Repaired", "repair"]
@@ -51,6 +53,7 @@ def repair(
     timezone: str,
     base_dir: Path | None = None,
     form: Callable[[pd.DataFrame], Formed] = lambda rows: Formed(rows, rows),
+    limit: timedelta | None = None,
 ) -> Repaired:
     """Let the contract's `repair` mend quarantined rows, and bring back those that then keep every rule.
 
@@ -64,17 +67,22 @@ def repair(
         The frame that was checked, and what came of it; the other parameters as `check` had them.
     form
         Brings rows into the form that their source declares.
+    limit
+        Longest time that the function may take.
 
     Raises
     ------
     UserCodeError
-        When the function raises, or returns anything but a frame with the same columns and an index out of the one it was given.
+        When the function raises, takes too long, or returns anything but a frame with the same columns and an index out of
+        the one it was given.
     """
     frame = (frame.shown if isinstance(frame, Formed) else frame).reset_index(drop=True)
     held = np.flatnonzero(~checked.kept)
     if contract.repair is None or not len(held):
         return Repaired(frame.iloc[:0], np.zeros(0, dtype=np.int64), checked)
-    mended = _mended(frame.iloc[held].copy(), contract.repair, f"source {source_name}, contract, repair")
+    mended = _mended(
+        frame.iloc[held].copy(), contract.repair, f"source {source_name}, contract, repair", limit
+    )
     kept = frame.loc[checked.kept]
     both = pd.concat([kept, mended]) if len(kept) and len(mended) else mended if len(mended) else kept
     settings: dict[str, Any] = {
@@ -97,9 +105,11 @@ def repair(
     return Repaired(rows.reset_index(drop=True), positions, after)
 
 
-def _mended(rows: pd.DataFrame, function: Any, where: str) -> pd.DataFrame:
+def _mended(rows: pd.DataFrame, function: Any, where: str, limit: timedelta | None) -> pd.DataFrame:
     given, columns = set(rows.index), list(rows.columns)
-    made = call_any(function, rows, where=where)
+    with deadline(limit, "the repair", f"{where}, {defined(function)}"):
+        made = call_any(function, rows, where=where)
+    where = f"{where}, {defined(function)}"
     if not isinstance(made, pd.DataFrame):
         raise UserCodeError(
             f"a DataFrame was expected, {type(made).__name__} came",

@@ -136,7 +136,8 @@ def _corrected(
     """Partitions that the champion learned from whose features, or ripe labels, have other contents now; and a name for these."""
     if champion is None:
         return (), ""
-    model = from_bytes(store.get_record(spec.name, str(champion.details["model_record"])))
+    name = str(champion.details["model_record"])
+    model = from_bytes(store.get_record(spec.name, name), name)
     changed: dict[str, list[str]] = {}
     for name in ("features", "labels"):
         read = {i.partition: i for i in model.inputs if i.name == name}

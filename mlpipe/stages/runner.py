@@ -11,11 +11,13 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from mlpipe.core.fingerprint import fingerprint
+from mlpipe.errors import MlpipeError
 from mlpipe.records.capture import environment, metered, mlpipe_version
 from mlpipe.records.codec import coerce, digest, head_of, sealed, to_bytes
 from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
+from mlpipe.stages.failures import Failures, attempted, placed
 from mlpipe.stores.store import Put, Store
 
 AHEAD = 16
@@ -42,7 +44,7 @@ class Plan:
     """One partition's work, known before it is done.
 
     `params` and `inputs` decide the result together with the code, the seed and the environment; `reusable` is False where something
-    outside decides too (a source, the ledger).
+    outside decides too (a source, the ledger). `failed`: why it cannot be done, where that is known beforehand.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Plan:
     functions: tuple[Callable[..., Any], ...] = ()
     seeds: dict[str, int] = field(default_factory=dict)
     reusable: bool = True
+    failed: MlpipeError | None = None
 
 
 @dataclass(frozen=True)
@@ -78,31 +81,53 @@ def threads() -> int:
 def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Record]:
     """Run a stage for some partitions, in order; each record is in the store before it is yielded.
 
-    A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded.
+    A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded. One that
+    fails does not hold up the others: when they are done, the error is raised; see `mlpipe.stages.failures`.
     """
     done: deque[tuple[Record, Future[None]]] = deque()
     codes: dict[tuple[Callable[..., Any], ...], Code] = {}
+    failures = Failures(spec.name, stage.asset, len(keys))
     with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
         try:
             for plan in stage.plans(spec, keys, ctx):
                 if plan.functions not in codes:
                     codes[plan.functions] = code_of(stage, plan.functions, ctx)
-                code = codes[plan.functions]
-                with metered() as meter:
-                    recipe, result, reused = _result(stage, plan, code, ctx)
-                record = sealed(_record(stage, spec, plan, ctx, result, recipe, reused, code, meter.cost))
+                made = _made(stage, spec, plan, codes[plan.functions], ctx)
+                if isinstance(made, MlpipeError):
+                    if not failures.add(plan.key, made, tried=plan.failed is None):
+                        break
+                    continue
+                failures.went_on()
+                record, result = made
                 ctx.heads.add(head_of(record))
-                note = partial(_note, spec, ctx, record, "" if reused else recipe, result)
+                note = partial(_note, spec, ctx, record, "" if record.reused else record.recipe, result)
                 done.append((record, behind.then(note)))
                 while len(done) > AHEAD or (done and done[0][1].done()):
                     yield _durable(done)
-        except Exception:
+            failures.raised()
+        except Exception as error:
             # What was finished before the failure is handed over first: it is on record, and must not be forgotten.
             while done:
                 yield _durable(done)
+            if isinstance(error, MlpipeError):
+                placed(error, spec.name, stage.asset)
             raise
         while done:
             yield _durable(done)
+
+
+def _made(
+    stage: Stage, spec: PipelineSpec, plan: Plan, code: Code, ctx: Context
+) -> tuple[Record, Result] | MlpipeError:
+    """What one partition came to; or its error, where that is its own."""
+    if plan.failed is not None:
+        return plan.failed
+    with metered() as meter:
+        made = attempted(partial(_result, stage, plan, code, ctx))
+    if isinstance(made, MlpipeError):
+        return made
+    recipe, result, reused = made
+    return sealed(_record(stage, spec, plan, ctx, result, recipe, reused, code, meter.cost)), result
 
 
 def _note(spec: PipelineSpec, ctx: Context, record: Record, recipe: str, result: Result) -> None:

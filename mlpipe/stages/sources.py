@@ -16,7 +16,7 @@ from mlpipe.spec.sources import Files, LoadSource, Source, SqlSource, UpstreamSo
 from mlpipe.stages.cleaning import event_times, storable, zone
 from mlpipe.stages.context import Context
 from mlpipe.stages.databases import query
-from mlpipe.stages.deadline import _Expired, deadline
+from mlpipe.stages.deadline import TooSlowError, deadline
 from mlpipe.stages.files import read
 from mlpipe.stages.passing import FIX, passing
 from mlpipe.stages.times import instants
@@ -63,11 +63,9 @@ def load(
     where = f"pipeline {spec.name}, source {name}"
     limit = source.timeout or spec.timeout
     try:
-        with deadline(limit, f"loading {where}"):
+        with deadline(limit, "the load", where):
             yield from _pieces(spec, name, source, keys, ctx, where)
-    except UserCodeError as error:
-        if limit is None or not isinstance(error.__context__, _Expired):
-            raise
+    except TooSlowError as error:
         fix = f"{FIX} If it is always this slow, raise 'timeout' of the source or of the pipeline."
         raise TransientError(error.what, where=where, fix=fix) from error
 
@@ -207,11 +205,18 @@ def call_any(function: Callable[..., Any], *args: Any, where: str) -> Any:
         passes = passing(error)
         if passes is not None:
             raise passes.raised(f"{name} failed: {type(error).__name__}: {error}", where) from error
-        raise UserCodeError(
-            f"{name} raised {type(error).__name__}: {error}",
-            where=", ".join(x for x in (where, users_line(error) or defined(function)) if x),
-            fix="Mend the function.",
-        ) from error
+        raise _blamed(name, error, function, where) from error
+    except SystemExit as error:  # a function of the user's does not end the run
+        raise _blamed(name, error, function, where) from error
+
+
+def _blamed(name: str, error: BaseException, function: Callable[..., Any], where: str) -> UserCodeError:
+    text = str(error).strip()
+    return UserCodeError(
+        f"{name} raised {type(error).__name__}" + (f": {text}" if text else ""),
+        where=", ".join(x for x in (where, users_line(error) or defined(function)) if x),
+        fix="Mend the function.",
+    )
 
 
 def call(function: Callable[..., Any], *args: Any, where: str) -> pd.DataFrame:

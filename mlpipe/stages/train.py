@@ -22,7 +22,7 @@ from mlpipe.spec.modeling import Model
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
-from mlpipe.stages.deadline import deadline
+from mlpipe.stages.deadline import TooSlowError, deadline
 from mlpipe.stages.estimators import Part, fitted
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.inject import injected
@@ -132,6 +132,7 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
         base["inject"] = ctx.run.inject
     rows = {name: int(mask.sum()) for name, mask in split.masks.items()}
     refused = _too_few(spec, encoding, y, split, rows) or _nothing_known(data, split)
+    findings += _hollow(data.rows.loc[split.masks["train"], list(data.names)])
     if refused:
         return _refusal(refused, {**base, "rows": rows}, findings)
     return _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
@@ -203,6 +204,16 @@ def _nothing_known(data: Dataset, split: Parts) -> str:
     return "" if known.any() else "no feature holds a value in the training rows"
 
 
+def _hollow(rows: pd.DataFrame) -> Iterator[Found]:
+    """Features from which nothing can be learned: without a value in the training rows, or with one and the same."""
+    for name in rows.columns:
+        values = rows[name].dropna().nunique()
+        if values == 0:
+            yield Found(what="no training row holds a value", where=f"feature {name}")
+        elif values == 1 and rows[name].notna().all():
+            yield Found(what="all training rows hold the same value", where=f"feature {name}")
+
+
 def _fit(
     spec: PipelineSpec,
     key: str,
@@ -232,7 +243,7 @@ def _fit(
         train.X.head(EXAMPLES),
         {},
     )
-    scores = _scores(draft, valid.X, where)
+    scores = _scores(draft, valid.X, where, spec)
     threshold, extra = _thresholds(spec, encoding, y[masks["train"]], y[masks["valid"]], valid.X, scores, key)
     bundle = replace(draft, threshold=threshold, extra=extra)
     grid = _score_grid(encoding, scores)
@@ -291,14 +302,20 @@ def _result(
     )
 
 
-def _scores(bundle: Bundle, X: pd.DataFrame, where: str) -> np.ndarray:
-    """Scores of rows like those learned from: what the model raises is its own mistake, and not theirs."""
+def _scores(bundle: Bundle, X: pd.DataFrame, where: str, spec: PipelineSpec) -> np.ndarray:
+    """Scores of rows like those learned from: what the model raises, or gives, is its own mistake, and not theirs."""
+    model, limit = spec.model, spec.timeout
     try:
-        return bundle.predict(X)
+        with deadline(limit, "scoring", where):
+            return bundle.predict(X)
+    except TooSlowError:
+        raise
     except (DataError, UserCodeError) as error:
-        if error.__cause__ is None:
+        own = model.fit is not None
+        if error.__cause__ is None and not own:
             raise
-        raise UserCodeError(error.what, where=f"{where}, {error.where}", fix="Mend the model.") from error
+        place = defined(model.fit) if own and not error.where else error.where
+        raise UserCodeError(error.what, where=f"{where}, {place}", fix="Mend the model.") from error
 
 
 def _thresholds(
@@ -334,7 +351,7 @@ def rule_scores(spec: PipelineSpec, X: pd.DataFrame, key: str) -> np.ndarray:
     """
     assert spec.baseline is not None
     where = f"pipeline {spec.name}, partition {key}, baseline"
-    with deadline(spec.timeout, f"the function of {where}"):
+    with deadline(spec.timeout, "the baseline", f"{where}, {defined(spec.baseline)}"):
         given = call_any(spec.baseline, X.copy(deep=True), where=where)
     where = f"{where}, {defined(spec.baseline)}"
     try:

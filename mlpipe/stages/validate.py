@@ -167,7 +167,7 @@ def _source(
     ]
     if source.contract.repair is not None and not checked.kept.all():
         form = partial(formed, source=source, calendar=spec.partitions)
-        mended = repair(table, checked, name, source.contract, **settings, form=form)
+        mended = repair(table, checked, name, source.contract, **settings, form=form, limit=spec.timeout)
         checked = mended.checked
         if len(mended.rows):
             made.append(stored(ctx.store, f"{name}/repaired", mended.rows.assign(**{ROW: mended.positions})))

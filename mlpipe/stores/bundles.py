@@ -137,7 +137,7 @@ def loads(data: bytes, expected_id: str | None = None, trusted: Sequence[str | t
         The bytes are damaged, are not `expected_id`, hold a type that is not trusted, or the model no longer
         predicts what it predicted.
     """
-    parts = _open(data)
+    parts = _open(data, expected_id or "")
     if expected_id is not None and parts.id != expected_id:
         raise BundleError(
             "The bundle's content is not what its id says: it is damaged or was changed.",
@@ -207,7 +207,7 @@ def _made_with(manifest: dict[str, Any]) -> str:
     return "made with " + ", ".join(f"{name} {version}" for name, version in made.items())
 
 
-def _open(data: bytes) -> _Parts:
+def _open(data: bytes, where: str = "") -> _Parts:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
@@ -225,10 +225,11 @@ def _open(data: bytes) -> _Parts:
         if manifest["format"] == FORMAT:
             _ = parts.id
     except (*_MALFORMED, StoreError, DataError) as error:
-        raise BundleError(f"The bundle is damaged: {error}", fix=_FIX) from error
+        raise BundleError(f"The bundle is damaged: {error}", where=where, fix=_FIX) from error
     if manifest["format"] != FORMAT:
         raise BundleError(
             f"The bundle has format {manifest['format']}; this mlpipe reads format {FORMAT}.",
+            where=where,
             fix="Use the version of mlpipe that wrote it, or train again.",
         )
     return parts

@@ -25,6 +25,8 @@ _FIXES = {
     errno.EPERM: "This file system has no hard links, or forbids them: choose a folder on another one, or S3.",
     errno.EOPNOTSUPP: "This file system has no hard links: choose a folder on another one, or S3.",
     errno.ENOTDIR: "A file lies where a folder is needed: move it away, or choose another folder.",
+    errno.EEXIST: "A file lies where a folder is needed: move it away, or choose another folder.",
+    errno.ENAMETOOLONG: "The name is too long for this file system: choose a shorter one.",
 }
 
 
@@ -143,8 +145,12 @@ class LocalBackend:
 
     def _failed(self, verb: str, path: str, error: OSError) -> StoreError:
         reason = error.strerror or str(error)
-        fix = _FIXES.get(error.errno or 0, "Check the disk and the folder's permissions, then run again.")
-        return StoreError(f"Could not {verb} {path!r}: {reason}.", where=str(self.root), fix=fix)
+        return StoreError(f"Could not {verb} {path!r}: {reason}.", where=str(self.root), fix=fix_of(error))
+
+
+def fix_of(error: OSError) -> str:
+    """What to do about a disk or folder that refuses."""
+    return _FIXES.get(error.errno or 0, "Check the disk and the folder's permissions, then run again.")
 
 
 def _write_durably(path: Path, data: bytes) -> None:

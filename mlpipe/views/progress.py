@@ -21,7 +21,6 @@ class Step(Protocol):
     asset: str
     done: int
     total: int
-    text: str
 
 
 class Bars:

@@ -228,10 +228,20 @@ def test_outside_of_a_project_and_in_a_broken_one(
 
 def test_an_error_that_nobody_foresaw_is_a_paragraph_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object) -> None:
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr("mlpipe.cli.command.opened", broken)
+    one_paragraph(cli("history", "shop"), 1, "KeyError", "no such thing", "--debug")
+
+
+def test_a_disk_that_refuses_says_which_file_and_what_to_do(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
         raise PermissionError(13, "Permission denied", "/srv/store")
 
     monkeypatch.setattr("mlpipe.cli.command.opened", broken)
-    one_paragraph(cli("history", "shop"), 1, "PermissionError", "/srv/store", "--debug")
+    one_paragraph(cli("history", "shop"), 8, "/srv/store: ", "Permission denied", "This user may not write")
 
 
 def test_check_says_that_all_is_good_and_what_is_off(cli: Cli) -> None:

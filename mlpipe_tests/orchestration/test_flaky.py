@@ -266,9 +266,11 @@ def test_a_file_that_never_comes_back_does_not_cost_its_neighbours(
     share = Share(tmp_path / "share", KEYS[1], 99, monkeypatch)
     (share.folder / f"{KEYS[2]}.parquet").unlink()
     world = share.world(tmp_path, on)
-    with pytest.raises(TransientError, match="1 further partition") as error:
+    with pytest.raises(TransientError, match="2 of 4 partitions failed") as error:
         world.run("ingest", KEYS[0], KEYS[3])
-    assert KEYS[1] in error.value.where and share.looks == 99 - 1 - RETRIES["times"]
+    assert error.value.partitions == tuple(KEYS[1:3]) and error.value.step == "raw"
+    assert [k in f.where for k, f in zip(KEYS[1:3], error.value.findings, strict=True)] == [True, True]
+    assert share.looks == 99 - 1 - RETRIES["times"]
     assert sorted(str(e.partition_key) for e in world.events("raw")) == [KEYS[0], KEYS[3]]
 
 

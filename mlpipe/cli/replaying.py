@@ -81,5 +81,7 @@ def replay(args: argparse.Namespace) -> int:
     for name, text in written.items():
         (folder / name).write_text(text)
     print(as_json(lived) if args.json else as_text(lived, shutil.get_terminal_size((120, 24)).columns))
+    # Of two streams into one file each is written in its turn.
+    sys.stdout.flush()
     print(f"Picture, table and numbers: {folder}/timeline.svg, replay.md, replay.json", file=sys.stderr)
     return 0

@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -213,6 +214,40 @@ def evaluate(frame: pd.DataFrame, rules: Sequence[Rule], *, listed: bool = True)
 
 
 def _ask(frame: pd.DataFrame, rules: Sequence[Rule], detail: str) -> dict[str, Answer]:
+    answers: dict[str, Answer] = {}
+    for away, some in _apart(frame, rules).items():
+        alike = [r for r in some if not set(r.columns).isdisjoint(away)]
+        for rule in alike:
+            shown = ", ".join(map(repr, rule.columns))
+            answers[rule.name] = Answer(
+                False, error=f"Great Expectations cannot tell these columns apart: {shown}"
+            )
+        rest = [r for r in some if r not in alike]
+        if rest:
+            answers |= _asked(frame.drop(columns=list(away)) if away else frame, rest, detail)
+    return answers
+
+
+def _apart(frame: pd.DataFrame, rules: Sequence[Rule]) -> dict[tuple[str, ...], list[Rule]]:
+    """Rules by the columns that must be out of sight when they are asked.
+
+    Great Expectations finds a column by its name in small letters and takes the first that fits: with `size` and `SIZE` in a table, a rule
+    about the second would be asked about the first.
+    """
+    names = [str(c) for c in frame.columns]
+    counts = Counter(n.casefold() for n in names)
+    out: dict[tuple[str, ...], list[Rule]] = {}
+    for rule in rules:
+        small = Counter(c.casefold() for c in rule.columns if counts[c.casefold()] > 1)
+        crowded = {n for n, times in small.items() if times > 1}
+        away = tuple(
+            n for n in names if n.casefold() in small and (n not in rule.columns or n.casefold() in crowded)
+        )
+        out.setdefault(away, []).append(rule)
+    return out
+
+
+def _asked(frame: pd.DataFrame, rules: Sequence[Rule], detail: str) -> dict[str, Answer]:
     import great_expectations as gx
 
     suite = gx.ExpectationSuite(name="asked", expectations=[r.expectation for r in rules])

@@ -114,8 +114,7 @@ class _Options:
 @lru_cache(maxsize=4)
 def _csv(file: str, mtime: int, size: int, options: _Options, where: str) -> pd.DataFrame:
     try:
-        frame: pd.DataFrame = pd.read_csv(file, **{"low_memory": False, **options.given})
-        return frame
+        return _storable(pd.read_csv(file, **{"low_memory": False, **options.given}))
     except pd.errors.EmptyDataError:
         raise SourceError(
             f"the file {file} is empty",
@@ -172,7 +171,16 @@ def _jsonl(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
         raise SourceError(
             f"the file {file} is empty", where=where, fix="JSON lines hold one record on each line."
         )
-    return pd.DataFrame(records)
+    return _storable(pd.DataFrame(records))
+
+
+def _storable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers of more digits than 64 bits hold are text, as no column of numbers keeps all of them; they mostly name things."""
+    for name in frame.columns:
+        mixed = pd.api.types.is_object_dtype(frame[name])
+        if mixed and any(type(v) is int and not -(2**63) <= v < 2**63 for v in frame[name]):
+            frame[name] = frame[name].map(str, na_action="ignore").astype("object")
+    return frame
 
 
 def _record(line: bytes, where: str) -> dict[str, Any]:

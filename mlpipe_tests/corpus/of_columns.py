@@ -260,6 +260,7 @@ def values_that_look_like_code(folder: Path) -> str:
 # -- names --------------------------------------------------------------------------------------------------------
 
 ODD = (
+    "self",
     "total amount",
     "a.b.c",
     "größe",

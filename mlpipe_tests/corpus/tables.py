@@ -110,7 +110,7 @@ COLUMNS = {**{f"number: {n}": m for n, m in NUMBERS.items()}, **{f"word: {n}": m
 COLUMNS |= {f"time: {n}": m for n, m in TIMES.items()}
 NAMES = (
     "size", "Size", " size", "a b", "a.b", "größe", "🚚", 'say "hi"', "it's", "class", "select", "index", "name", "{{x}}", "${HOME}",
-    "_row", "_label", "label", "features", "_day", "", "Unnamed: 0", "null", "1", "-", "#", "a,b", "a;b", "x" * 90,
+    "_row", "_label", "label", "features", "_day", "self", "", "Unnamed: 0", "null", "1", "-", "#", "a,b", "a;b", "x" * 90,
     "created_at", "id", "date",
 )  # fmt: skip
 SIZES, FEW = (30, 60, 90, 120, 160, 200), (0, 1, 2, 7, 19, 20, 21)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.errors import SourceError
-from mlpipe.spec.sources import JsonLinesSource, ParquetSource
+from mlpipe.spec.sources import CsvSource, JsonLinesSource, ParquetSource
 from mlpipe.stages.files import read
 
 
@@ -37,6 +37,18 @@ def test_braces_in_names_are_written_twice(tmp_path: Path) -> None:
     assert not JsonLinesSource(path="{{partition}}.jsonl").templated
     with pytest.raises(ValueError, match="placeholder other than"):
         JsonLinesSource(path="{date}.jsonl")
+
+
+def test_whole_numbers_beyond_64_bits_are_text(tmp_path: Path) -> None:
+    """All digits are kept: two keys that differ in the last one stay two."""
+    one, other = 10**24 + 1, 10**24 + 2
+    (tmp_path / "rows.csv").write_text(f"self,small\n{one},1\n,2\n{other},3\n7,4\n")
+    frame = read(CsvSource(path="rows.csv"), tmp_path, None, "source rows")
+    assert frame["self"].dropna().tolist() == [str(one), str(other), "7"] and frame["self"].isna()[1]
+    assert frame["small"].tolist() == [1, 2, 3, 4]
+    lines = jsonl(tmp_path, f'{{"a": {one}}}\n{{"a": {2**63 - 1}}}\n')
+    assert lines["a"].tolist() == [str(one), str(2**63 - 1)]
+    assert jsonl(tmp_path, f'{{"a": {2**63 - 1}}}\n', "small.jsonl")["a"].tolist() == [2**63 - 1]
 
 
 def test_compressed_lines_are_read(tmp_path: Path) -> None:

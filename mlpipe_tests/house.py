@@ -38,7 +38,7 @@ LONGEST_MODULE, LONGEST_FUNCTION, MOST_NAMES, SLOWEST_IMPORT = 400, 60, 20, 0.15
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc"}
 HEAVY = ("dagster", "sklearn", "torch", "great_expectations", "evidently", "pandas", "numpy")
 TOP_TESTS = {"test_house", "test_pipeline", "test_public", "test_testing"}
-TEST_FOLDERS = {"examples", "deploy", "corpus"}
+TEST_FOLDERS = {"examples", "deploy", "corpus", "refusals"}
 """Folders of tests beside those that mirror a room."""
 
 

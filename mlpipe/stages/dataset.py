@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.metrics import METRICS
 from mlpipe.errors import DataError
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
@@ -248,9 +249,16 @@ def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
             where=where,
             fix="Give them one type in every partition; the contract may say which (columns: dtype).",
         )
+    shown = ", ".join(repr(v) for v in values[:5]) + (", …" if len(values) > 5 else "")
     if spec.task == "multiclass" or (len(values) > 2 and spec.task is None):
+        odd = [str(g.params["metric"]) for g in spec.gates if "multiclass" not in METRICS[g.params["metric"]].tasks]
+        if odd:
+            raise DataError(
+                f"the labels hold {len(values)} values ({shown}), and a gate asks for {odd[0]!r}, which is for two",
+                where=where,
+                fix="Mend the label, or ask for a metric of several classes.",
+            )
         return Encoding("multiclass", tuple(values))
-    shown = ", ".join(repr(v) for v in values[:5])
     if len(values) > 2:
         raise DataError(
             f"the task is binary, and the labels hold {len(values)} values: {shown}",

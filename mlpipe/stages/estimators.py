@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.blame import users_line
+from mlpipe.core.fingerprint import is_users
 from mlpipe.errors import MlpipeError, UserCodeError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.deadline import deadline
@@ -83,8 +84,11 @@ def _behind(imputer: Any, estimator: Any) -> Any:
 
 def _learned(model: Any, train: Part, where: str) -> Any:
     """The model, fitted. What an installed estimator raises is told as what it says about the rows, not as a mistake in its code."""
+    # An estimator of the user's may change what it is given, and the bundle's example is cut from the same rows.
+    own = any(is_users(type(part)) for part in (model, *dict(getattr(model, "steps", ())).values()))
+    X, y = (train.X.copy(deep=True), train.y.copy()) if own else train
     try:
-        model.fit(train.X, train.y)
+        model.fit(X, y)
     except MlpipeError:
         raise
     except Exception as error:  # the boundary to the model, which may hold code of the user's

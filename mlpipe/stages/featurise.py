@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from mlpipe.core.asof import asof_join
@@ -267,4 +268,24 @@ def _indexed(made: pd.DataFrame, visible: pd.DataFrame, where: str) -> pd.DataFr
         )
     if not len(made.columns):
         raise UserCodeError("the feature function returned no column", where=where, fix="Return a feature.")
-    return made.loc[visible.index]
+    made = made.loc[visible.index]
+    moved = next((c for c in made.columns if c in visible and _moved(made[c], visible[c])), None)
+    if moved is not None:
+        raise UserCodeError(
+            f"the feature function returned the values of {moved!r} in another order than their rows",
+            where=where,
+            fix="Keep the index of the frame that it is given: sort, merge and group without resetting it.",
+        )
+    return made
+
+
+def _moved(made: pd.Series, given: pd.Series) -> bool:
+    """Whether a column holds the values that it was given, at other rows: what sorting and then resetting the index leaves."""
+    if made.dtype != given.dtype or made.equals(given):
+        return False
+    try:
+        one, other = (np.sort(pd.util.hash_pandas_object(c, index=False)) for c in (made, given))
+    except TypeError:
+        # Values without a hash are no feature; that is told where they are stored.
+        return False
+    return bool((one == other).all())

@@ -123,7 +123,7 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
         kinds = kinds_of(data.rows[split.masks["train"]], data.names)
         _imputable(spec, kinds)
     except DataError as error:
-        return _refusal(str(error), *_with_copies(repeats, split, base, findings))
+        return _refusal(error, *_with_copies(repeats, split, base, findings))
     base, findings = _with_copies(repeats, split, base, findings)
     learned = split.masks["train"] | split.masks["valid"]
     y = injected(ctx.run.inject, encoding.encode(data.rows[data.label]), learned, spec.seed)
@@ -156,10 +156,12 @@ def _imputable(spec: PipelineSpec, kinds: tuple[tuple[str, str], ...]) -> None:
         imputer_of(spec, kinds)
 
 
-def _refusal(why: str, base: dict[str, Any], findings: list[Found]) -> Result:
+def _refusal(reason: str | DataError, base: dict[str, Any], findings: list[Found]) -> Result:
+    why = reason if isinstance(reason, str) else reason.what
+    place = {} if isinstance(reason, str) else {"where": reason.where, "fix": reason.fix}
     return Result(
         verdict="refused",
-        findings=(Found(what=why), *findings),
+        findings=(Found(what=why, **place), *findings),
         data={**base, "refused": why, HEAD_DATA: {"refused": why}},
         headline=f"**No model**: {why}.",
     )

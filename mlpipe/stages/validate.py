@@ -120,6 +120,8 @@ def _work(spec: PipelineSpec, key: str, raw: Head, ctx: Context, seen: Seen, hel
             "repaired": checked.repaired,
         }
     verdict = _verdict(checks, rows[spec.primary])
+    if verdict == "empty":
+        findings.append(Found(what="there are no rows to predict", where=f"source {spec.primary}"))
     worst = {d: min(c.dimensions[d] for c in checks.values()) for d in DIMENSIONS}
     score = min(c.score for c in checks.values())
     metrics = [

@@ -60,13 +60,24 @@ def _made(name: str, heads: Heads) -> str:
             "features",
             f"{sum('features' in h.outputs for h in heads.get('features', {}).values()):,} partitions",
         ],
-        ["labels", f"{sum(h.verdict == 'ripe' for h in heads.get('labels', {}).values()):,} partitions ripe"],
+        ["labels", _labels(heads)],
         [
             "predictions",
             f"{sum('predictions' in h.outputs for h in heads.get('predictions', {}).values()):,} partitions",
         ],
     ]
     return table([name, "what was made"], lines)
+
+
+def _labels(heads: Heads) -> str:
+    """How many partitions are ripe; and where labels are missing, how many there are."""
+    labels, features = heads.get("labels", {}), heads.get("features", {})
+    ripe = f"{sum(h.verdict == 'ripe' for h in labels.values()):,} partitions ripe"
+    known, rows = (
+        sum(h.outputs[name].rows or 0 for h in found.values() if name in h.outputs)
+        for name, found in (("labels", labels), ("features", features))
+    )
+    return f"{ripe}, {known:,} of {rows:,} labels known" if known < rows else ripe
 
 
 def _judged(record: Record) -> str:

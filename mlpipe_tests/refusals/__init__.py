@@ -1,0 +1,1 @@
+"""Bad input, item by item: what a person is told, with which exit code, and what became of store and ledger."""

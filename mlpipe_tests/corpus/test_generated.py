@@ -4,11 +4,11 @@ import itertools
 import re
 import shutil
 import warnings
+import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import event, given, settings
-from hypothesis import strategies as st
 
 from mlpipe_tests.corpus.drive import DOCUMENTED, Told, concluded, told, ugly, working_in
 from mlpipe_tests.corpus.tables import Table, tables
@@ -59,8 +59,9 @@ def lived_through(table: Table, folder: Path, running: bool) -> None:
     assert not whole(folder / NAME / ".dagster_home")
 
 
-def one(table: Table, place: Path, running: bool) -> None:
-    """An example, in a folder of its own."""
+def one(table: Table, place: Path, share: int) -> None:
+    """An example, in a folder of its own; one in `share` is run. Which, is decided by its text: the same example always fares alike."""
+    running = zlib.crc32(repr(table).encode()) % share == 0
     folder = place / str(next(_number))
     folder.mkdir()
     try:
@@ -70,20 +71,18 @@ def one(table: Table, place: Path, running: bool) -> None:
         shutil.rmtree(folder)
 
 
-# A run takes two to four seconds, so one table in eight is run. The thorough profile draws ten times as many, and the long test adds as
+# A run takes two to four seconds, so one table in ten is run. The thorough profile draws ten times as many, and the long test adds as
 # many again, of which one in four is run: two thousand tables in all.
 @pytest.mark.timeout(3600)
 @settings(max_examples=100)
-@given(table=tables(), running=st.sampled_from([False] * 7 + [True]))
-def test_any_table_gives_a_pipeline_that_runs_or_a_refusal(table: Table, running: bool, place: Path) -> None:
-    one(table, place, running)
+@given(table=tables())
+def test_any_table_gives_a_pipeline_that_runs_or_a_refusal(table: Table, place: Path) -> None:
+    one(table, place, 10)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @settings(max_examples=1000)
-@given(table=tables(), running=st.sampled_from([False] * 3 + [True]))
-def test_any_table_gives_a_pipeline_that_runs_or_a_refusal_long(
-    table: Table, running: bool, place: Path
-) -> None:
-    one(table, place, running)
+@given(table=tables())
+def test_any_table_gives_a_pipeline_that_runs_or_a_refusal_long(table: Table, place: Path) -> None:
+    one(table, place, 4)

@@ -89,13 +89,17 @@ def choose(spec: PipelineSpec, now: datetime, ctx: Context) -> Chosen:
 
 
 def _candidates(spec: PipelineSpec, keys: Sequence[str], now: datetime) -> Iterator[str]:
-    """Partitions to train for: after the newest whose labels are all known, and after the first full window."""
+    """Partitions to train for: after the newest whose labels are all known, and after the first full window.
+
+    The newest partition with data is itself trained for, as `mlpipe run` does; a single one leaves that to the one after it.
+    """
     calendar = spec.partitions
     ripe = next((k for k in reversed(keys) if ripe_at(spec, k) <= now), keys[-1])
     length = len(calendar.before(keys[-1], spec.training_window))
     for last in dict.fromkeys((ripe, keys[min(max(length, 1), len(keys)) - 1])):
         after = calendar.key_at(calendar.window(last).end)
-        yield after if calendar.has(after) else last
+        beyond = last == keys[-1] and (len(keys) > 1 or not calendar.has(after))
+        yield last if beyond else after
 
 
 def _fullest(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> int:

@@ -159,7 +159,10 @@ def contract(trial: Trial) -> Answer:
     out = sum(int(m.value) for r in mine for m in r.metrics if m.name == "quarantined")
     if len(mine) > 1:
         worst = min(quality, key=lambda k: quality[k])
-        text = f"{len(trial.read)} of {len(mine)} partitions keep it, {out:,} rows are quarantined, "
+        empty = sum(r.verdict == "empty" for r in mine)
+        text = f"{len(trial.read)} of {len(mine)} partitions keep it, "
+        text += f"{empty} {'holds' if empty == 1 else 'hold'} no row, " if empty else ""
+        text += f"{out:,} rows are quarantined, "
         text += f"quality is {quality[worst]:.3f} at worst ({worst})"
     else:
         text = f"{out:,} rows are quarantined, quality is {min(quality.values(), default=0.0):.3f}"

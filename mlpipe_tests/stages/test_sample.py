@@ -34,8 +34,9 @@ def world(tmp_path: Path) -> World:
 def test_the_newest_window_of_the_data_is_read_whole_when_it_is_short(tmp_path: Path, world: World) -> None:
     spec = spec_of(written(tmp_path, days(12)), window="8d", split=ml.Split(valid="1d", test="2d"))
     chosen = choose(spec, NOW, world.context(spec))
-    assert chosen.key == day(12) and chosen.window == chosen.data == chosen.read == days(8, 4)
-    assert chosen.blocks == (days(8, 4),)
+    # As `mlpipe run` does: the newest partition is trained for, from those before it.
+    assert chosen.key == day(11) and chosen.window == chosen.data == chosen.read == days(8, 3)
+    assert chosen.blocks == (days(8, 3),)
 
 
 def test_the_newest_window_ends_where_labels_are_known_by_now(tmp_path: Path, world: World) -> None:
@@ -51,7 +52,7 @@ def test_the_newest_window_ends_where_labels_are_known_by_now(tmp_path: Path, wo
 def test_a_window_that_begins_before_the_data_is_told_apart_from_what_can_be_read(
     tmp_path: Path, world: World
 ) -> None:
-    spec = spec_of(written(tmp_path, days(5, 10)), window="20d")
+    spec = spec_of(written(tmp_path, days(6, 10)), window="20d")
     chosen = choose(spec, NOW, world.context(spec))
     assert chosen.window == days(15) and chosen.data == chosen.read == days(5, 10)
 
@@ -74,7 +75,7 @@ def test_where_nobody_knows_which_days_hold_data_the_first_window_is_asked_too(
         split=ml.Split(valid="1d", test="1d"),
         partitions=ml.daily(start="2025-01-01"),
     )
-    assert choose(empty, NOW, world.context(empty)).window[-1] == "2029-12-31"
+    assert choose(empty, NOW, world.context(empty)).window[-1] == "2029-12-30"
 
 
 def hourly(tmp_path: Path, **settings: Any) -> Any:
@@ -183,7 +184,7 @@ def left(spec: Any, world: World, key: str) -> pd.DataFrame:
 def test_rows_are_drawn_from_every_partition_by_the_seed_and_each_part_gets_its_share(
     tmp_path: Path, world: World
 ) -> None:
-    spec = spec_of(written(tmp_path, days(10)), window="10d", split=ml.Split(valid="1d", test="1d"))
+    spec = spec_of(written(tmp_path, days(11)), window="10d", split=ml.Split(valid="1d", test="1d"))
     chosen = prepared(spec, world)
     taken, total = thin(spec, chosen, 100, world.context(spec))
     counts = {k: len(left(spec, world, k)) for k in chosen.read}
@@ -201,7 +202,7 @@ def test_rows_are_drawn_from_every_partition_by_the_seed_and_each_part_gets_its_
 
 
 def test_few_rows_stay_as_they_are(tmp_path: Path, world: World) -> None:
-    spec = spec_of(written(tmp_path, days(10)), window="10d", split=ml.Split(valid="3d", test="3d"))
+    spec = spec_of(written(tmp_path, days(11)), window="10d", split=ml.Split(valid="3d", test="3d"))
     assert thin(spec, prepared(spec, world), 6000, world.context(spec)) == (600, 600)
 
 

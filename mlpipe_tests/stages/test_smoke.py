@@ -54,9 +54,9 @@ def looked(spec: PipelineSpec, sample: int = 400, **settings: Any) -> dict[str, 
 
 
 def daily(folder: Path, changes: Mapping[str, Any] | None = None, **settings: Any) -> PipelineSpec:
-    """Eight days of sixty rows."""
+    """Nine days of sixty rows: the last learns from the eight before it."""
     given = {"window": "8d", "split": ml.Split(valid="1d", test="2d"), **settings}
-    return spec_of(written(folder, days(8), **(changes or {})), **given)
+    return spec_of(written(folder, days(9), **(changes or {})), **given)
 
 
 def whole(folder: Path, frame: pd.DataFrame | None = None, **settings: Any) -> PipelineSpec:
@@ -172,7 +172,7 @@ def test_one_partition_that_cannot_be_read_does_not_hold_up_the_others(tmp_path:
 def test_a_source_without_rows_is_told_with_where_it_was_looked_for(tmp_path: Path) -> None:
     source = ml.Load(lambda window: rows(day(0), 0), event_time="at", keys=["user"])
     checks = looked(spec_of(tmp_path, source=source, window="5d", split=ml.Split(valid="1d", test="1d")))
-    failed(checks["sources"], "gives no row for 5 partitions from 2029-12-27 to 2029-12-31", "'start'")
+    failed(checks["sources"], "gives no row for 5 partitions from 2029-12-26 to 2029-12-30", "'start'")
     assert isinstance(failure(list(checks.values())), SourceError)
 
 
@@ -567,3 +567,13 @@ def test_functions_within_a_model_are_tried_as_they_are(tmp_path: Path) -> None:
     }
     checks = looked(whole(tmp_path, model=model, features=["hours", "plays"]))
     assert statuses(checks) == {"ok", "not applicable"}
+
+
+def test_partitions_without_rows_are_told_apart_from_those_that_break_their_contract(tmp_path: Path) -> None:
+    def quiet(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.iloc[:0]
+
+    answer = looked(daily(tmp_path, {"d3": quiet}))["contract"].answer
+    assert (
+        answer.status == "warning" and "7 of 8 partitions keep it, 1 holds no row, 0 rows" in answer.sentence
+    )

@@ -251,7 +251,11 @@ def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
         )
     shown = ", ".join(repr(v) for v in values[:5]) + (", …" if len(values) > 5 else "")
     if spec.task == "multiclass" or (len(values) > 2 and spec.task is None):
-        odd = [str(g.params["metric"]) for g in spec.gates if "multiclass" not in METRICS[g.params["metric"]].tasks]
+        odd = [
+            str(g.params["metric"])
+            for g in spec.gates
+            if "multiclass" not in METRICS[g.params["metric"]].tasks
+        ]
         if odd:
             raise DataError(
                 f"the labels hold {len(values)} values ({shown}), and a gate asks for {odd[0]!r}, which is for two",

@@ -65,13 +65,20 @@ def test_a_day_without_rows_is_said_and_left_out(shop: Project) -> None:
     told = shop(*ONE)
     assert told.code == 0 and f"{NEXT}, validated, source rows: there are no rows to predict." in told.out
     found = {a: shop.verdicts(a)[NEXT] for a in ("validated", "features", "labels", "predictions")}
-    assert found == {"validated": "empty", "features": "left_out", "labels": "left_out", "predictions": "left_out"}
+    assert found == {
+        "validated": "empty",
+        "features": "left_out",
+        "labels": "left_out",
+        "predictions": "left_out",
+    }
     assert shop.decisions() == BEFORE
     shop.sound()
 
 
 def test_bad_files_hold_up_no_other_day_and_no_training(new: Project) -> None:
-    """Of eight days one has no file, one no event time, and one is binary: the others come to a model, and the bad ones are told in one error."""
+    """Of eight days one has no file, one no event time, and one is binary: the others come to a model,
+    and the bad ones are told in one error.
+    """
     keys = days()
     (new.folder / f"data/{keys[1]}.csv").unlink()
     new.data(keys[3], orders(keys[3]).drop(columns="at"))

@@ -67,7 +67,9 @@ def test_what_was_never_seen_is_scored_and_what_is_null_or_infinite_counts_as_mi
     told = shop("run", "shop", "--from", TRAINED, "--to", NEXT)
     assert told.code == 0, told.err
     assert f"{TRAINED}, features, feature size: 2 values are infinite, and count as missing." in told.out
-    assert {k: shop.verdicts("predictions")[k] for k in (TRAINED, NEXT)} == dict.fromkeys((TRAINED, NEXT), "pass")
+    assert {k: shop.verdicts("predictions")[k] for k in (TRAINED, NEXT)} == dict.fromkeys(
+        (TRAINED, NEXT), "pass"
+    )
     table = shop.table("features", TRAINED)
     assert table["size"].isna().sum() == 2 and np.isfinite(table["size"].dropna()).all()
     assert shop.table("predictions", NEXT)["score"].between(0, 1).all()
@@ -141,7 +143,9 @@ def test_a_label_that_is_half_null_is_counted_and_the_rest_is_learned_from(new: 
 
 def test_a_label_that_no_row_ever_had(new: Project) -> None:
     new.declare(label='ml.Label("lat")')
-    text = new.refused(new("run", "shop", "--from", FIRST, "--to", LAST), 1, "no column 'lat'", "Did you mean")
+    text = new.refused(
+        new("run", "shop", "--from", FIRST, "--to", LAST), 1, "no column 'lat'", "Did you mean"
+    )
     assert text.count("there is no column") == 6 and "6 of 6 partitions failed" in text
     assert new.decisions() == [] and new.verdicts("labels") == {}
     new.sound()

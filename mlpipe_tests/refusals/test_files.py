@@ -76,9 +76,7 @@ def test_a_day_without_rows_is_said_and_left_out(shop: Project) -> None:
 
 
 def test_bad_files_hold_up_no_other_day_and_no_training(new: Project) -> None:
-    """Of eight days one has no file, one no event time, and one is binary: the others come to a model,
-    and the bad ones are told in one error.
-    """
+    """Of eight days one has no file, one no event time, and one is binary; the others come to a model."""
     keys = days()
     (new.folder / f"data/{keys[1]}.csv").unlink()
     new.data(keys[3], orders(keys[3]).drop(columns="at"))

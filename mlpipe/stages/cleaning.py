@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.clean import clean, spelled
+from mlpipe.core.columns import with_columns
 from mlpipe.core.quality import BoolArray
 from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.cleaning import Clean
@@ -77,8 +78,8 @@ def formed(frame: pd.DataFrame, source: Source, calendar: Calendar) -> Formed:
         values[name] = made.values
         if made.unreadable.any():
             shown[name] = made.values.astype(object).where(~made.unreadable, frame[name])
-    read = frame.assign(**values)
-    return Formed(read, read.assign(**shown) if shown else read, tuple(readings))
+    read = with_columns(frame, values)
+    return Formed(read, with_columns(read, shown) if shown else read, tuple(readings))
 
 
 def _forms(source: Source) -> Iterator[tuple[str, Clean]]:
@@ -141,4 +142,4 @@ def storable(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
         if name in frame and frame[name].dtype == object:
             if pd.api.types.infer_dtype(frame[name], skipna=True) in ("mixed", "mixed-integer"):
                 mixed[name] = pd.Series(spelled(frame[name]).to_pandas()).set_axis(frame.index)
-    return frame.assign(**mixed) if mixed else frame
+    return with_columns(frame, mixed) if mixed else frame

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.core.quality import (
     BoolArray,
     Outcome,
@@ -179,13 +180,13 @@ def _by_rules(
             asked.append(rule)
         else:
             found[rule.name] = native
-    altered = read | _comparable(frame.assign(**read), asked, wrong)
+    altered = read | _comparable(with_columns(frame, read), asked, wrong)
     plain = [
         r for r in asked if r.kind in ("nulls", "copies") or not altered.keys() & set(_reads(r, altered))
     ]
     answers = evaluate(frame, plain)
     if len(plain) < len(asked):
-        answers |= evaluate(frame.assign(**altered), [r for r in asked if r not in plain])
+        answers |= evaluate(with_columns(frame, altered), [r for r in asked if r not in plain])
     for rule in asked:
         found[rule.name] = _answered(frame, rule, answers[rule.name], nulls)
     return [found[r.name] for r in rules]

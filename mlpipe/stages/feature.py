@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.core.grid import Grid
 from mlpipe.errors import DataError, MlpipeError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
@@ -140,7 +141,7 @@ def finite(frame: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, lis
         for name, count in counts.items()
         if count
     ]
-    return (frame.assign(**bad) if bad else frame), found
+    return (with_columns(frame, bad) if bad else frame), found
 
 
 def told(count: int, what: str) -> str:

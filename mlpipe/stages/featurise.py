@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.asof import asof_join
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Source
@@ -226,7 +227,7 @@ def _columns(spec: PipelineSpec, visible: pd.DataFrame, where: str) -> pd.DataFr
         name = next(c for c in missing if c not in absent)
         raise DataError(f"there is no column {name!r}", where=where, fix=did_you_mean(name, known))
     # A side table without a row in reach: its columns are unknown for all.
-    return visible.assign(**dict.fromkeys(absent))[list(spec.features.columns)]
+    return with_columns(visible, dict.fromkeys(absent))[list(spec.features.columns)]
 
 
 def _made(spec: PipelineSpec, visible: pd.DataFrame, history: History, where: str) -> pd.DataFrame:

@@ -10,11 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import SourceError, did_you_mean
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.sources import CsvSource, Files, JsonLinesSource, ParquetSource
 from mlpipe.stages.passing import passing
 
+MIXED = ("mixed", "mixed-integer")
+"""What pandas calls a column of several types, which no table can hold; whole numbers among others are none."""
 DEEPEST = 20
 """Records in JSON lines may be nested this deep."""
 
@@ -148,7 +151,9 @@ def _parquet(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
         ) from None
     if nested and frame.columns.is_unique:
         texts = {n: [_text(v) for v in table.column(n).to_pylist()] for n in nested}
-        frame = frame.assign(**{n: pd.Series(t, index=frame.index, dtype="object") for n, t in texts.items()})
+        frame = with_columns(
+            frame, {n: pd.Series(t, index=frame.index, dtype="object") for n, t in texts.items()}
+        )
     return frame
 
 
@@ -171,7 +176,15 @@ def _jsonl(file: str, mtime: int, size: int, where: str) -> pd.DataFrame:
         raise SourceError(
             f"the file {file} is empty", where=where, fix="JSON lines hold one record on each line."
         )
-    return _storable(pd.DataFrame(records))
+    frame = pd.DataFrame(records)
+    mixed = [str(c) for c in frame if pd.api.types.infer_dtype(frame[c], skipna=True) in MIXED]
+    texts = {c: frame[c].map(_text_of, na_action="ignore").astype("object") for c in mixed}
+    return _storable(with_columns(frame, texts))
+
+
+def _text_of(value: Any) -> str:
+    """A cell of a column that holds several types: text as it is, all else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _storable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from math import isinf
 
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import DataError, UserCodeError, did_you_mean
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
@@ -41,7 +42,7 @@ def validated(spec: PipelineSpec, ctx: Context, raw: Head, head: Head, source: s
     frame = ctx.store.get_table(raw.outputs[source].id)
     # Cells that are null throughout come as None, which no function of a user's can count with.
     empty = [c for c in frame.columns if frame[c].dtype == object and not frame[c].notna().any()]
-    frame = frame.assign(**{c: pd.Series(float("nan"), index=frame.index, dtype=object) for c in empty})
+    frame = with_columns(frame, {c: pd.Series(float("nan"), index=frame.index, dtype=object) for c in empty})
     kept = ctx.store.get_table(head.outputs[f"{source}/kept"].id)[ROW].to_numpy()
     good = formed(frame.iloc[kept], spec.sources[source], spec.partitions).frame
     rows = good.assign(**{ROW: kept})
@@ -205,7 +206,7 @@ def labelled_rows(
     else:
         values = _values(spec, rows, where)
         known = _known_at(spec, rows, key)
-    return rows.assign(**{label.name: values, KNOWN: known})
+    return with_columns(rows, {label.name: values, KNOWN: known})
 
 
 def infinite(column: pd.Series) -> "pd.Series[bool]":

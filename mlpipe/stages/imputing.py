@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from mlpipe.core.columns import with_columns
 from mlpipe.core.impute import Chained, chain, filled, middle, outside
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
@@ -71,7 +72,7 @@ class Imputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             if value is not None:
                 made[name] = given[name].where(given[name].notna(), value)
         made |= {indicator(c): given[c].isna().astype("float64") for c in self.filled_}
-        return given.assign(**made)
+        return with_columns(given, made)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Names of the columns that come out."""

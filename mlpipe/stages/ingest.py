@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import DataError, MlpipeError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, Output
@@ -127,7 +128,7 @@ def empty_as_null(frame: pd.DataFrame) -> pd.DataFrame:
         for c in frame.columns
         if not frame[c].notna().any()
     }
-    return frame.assign(**empty) if empty else frame
+    return with_columns(frame, empty) if empty else frame
 
 
 def kind(column: pd.Series) -> str:

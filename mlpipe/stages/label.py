@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
@@ -86,7 +87,8 @@ def _work(
     known = known_of(spec, every, bound)
     identity = [k for k in spec.sources[spec.primary].keys if k in known and k != spec.label.name]
     table = known[[ROW, *identity, KNOWN, spec.label.name]].sort_values(ROW, kind="stable")
-    table = table.reset_index(drop=True).assign(**empty_as_null(known[identity]))
+    told = empty_as_null(known[identity])
+    table = with_columns(table.reset_index(drop=True), {c: told[c] for c in identity})
     ripe = bound >= ripe_at(spec, key) or spec.partitions.every == "none"
     share = len(table) / len(rows) if len(rows) else 0.0
     metrics = [MetricValue(name="share", value=share, better="higher", split="labels")]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import DataError
 from mlpipe.stages.trial import Kept, first_line, raised
 from mlpipe.stores.scoring import Bundle
@@ -102,7 +103,7 @@ def _shapes(rows: pd.DataFrame, names: list[str], count: int) -> Iterator[Case]:
     yield Case("without a row", rows.iloc[:0], "same", 0)
     yield Case("a single row", rows.iloc[:1], "same", 1)
     further = max(names, key=len) + " that nobody knows"
-    yield Case("a further column", rows.assign(**{further: "x"}), "same", count)
+    yield Case("a further column", with_columns(rows, {further: "x"}), "same", count)
     yield Case("columns in another order", rows[names[::-1]], "same", count)
     yield Case("an index with duplicates", rows.set_index(pd.Index(["x"] * count)), "same", count)
     twice = pd.concat([rows, rows[names[:1]]], axis=1)
@@ -149,4 +150,4 @@ ODD_TEXTS: Cells = {
 def _filled(rows: pd.DataFrame, columns: list[str], cell: Callable[[int], Any]) -> pd.DataFrame:
     """The rows, with some columns filled cell by cell."""
     cells = pd.Series([cell(i) for i in range(len(rows))], index=rows.index, dtype="object")
-    return rows.assign(**dict.fromkeys(columns, cells))
+    return with_columns(rows, dict.fromkeys(columns, cells))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.blame import users_line
+from mlpipe.core.columns import with_columns
 from mlpipe.errors import DataError, MlpipeError, SourceError, TransientError, UserCodeError, did_you_mean
 from mlpipe.spec.calendar import Calendar
 from mlpipe.spec.pipeline import PipelineSpec
@@ -114,10 +115,10 @@ def _timed(frame: pd.DataFrame, source: Source, calendar: Calendar, where: str) 
         return Piece(storable(frame, source))
     if name in source.clean:
         read = event_times(frame[name], source.clean[name], zone(source, calendar))
-        frame = storable(frame.assign(**{name: read.values}), source)
+        frame = storable(with_columns(frame, {name: read.values}), source)
         return Piece(frame, unreadable=read.unreadable, examples=read.examples)
     times = instants(frame[name], zone(source, calendar), f"{where}, column {name}")
-    return Piece(storable(frame.assign(**{name: times}), source))
+    return Piece(storable(with_columns(frame, {name: times}), source))
 
 
 def _columns(frame: pd.DataFrame, source: Source, where: str) -> pd.DataFrame:
@@ -174,7 +175,7 @@ def _settled(frame: pd.DataFrame) -> pd.DataFrame:
         exact = np.isfinite(values).all() and (np.abs(values) <= 2**53).all()
         if exact and (np.floor(values) == values).all():
             whole[name] = column.astype("int64")
-    return frame.assign(**whole) if whole else frame
+    return with_columns(frame, whole) if whole else frame
 
 
 # -- functions ----------------------------------------------------------------------------------------------------

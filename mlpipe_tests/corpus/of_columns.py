@@ -367,3 +367,16 @@ def nothing_but_identifiers(folder: Path) -> str:
     return csv(
         pd.DataFrame({"row_id": np.arange(len(frame)), "source": "web", "late": frame["late"]}), folder
     )
+
+
+@case(
+    Expect(features=("size", "frame", "columns", "axis"), clean={"frame": {"thousands": ","}}, lost=0.0),
+    label="self",
+    keys=["key"],
+)
+def names_of_arguments(folder: Path) -> str:
+    """Columns called like arguments of the functions that handle them; the label is `self`."""
+    frame = timeless().rename(columns={"late": "self", "load": "axis", "region": "columns"})
+    frame["frame"] = [f"{v:,}" for v in np.random.default_rng(1).integers(500, 4_000_000, len(frame))]
+    frame["key"] = [f"K{i}" for i in range(len(frame))]
+    return csv(frame, folder)

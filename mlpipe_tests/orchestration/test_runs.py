@@ -98,7 +98,7 @@ def test_a_training_waits_for_its_place_in_the_pool(small: World) -> None:
     time.sleep(1.5)
     assert training.is_alive() and not world.events("model")
     storage.free_concurrency_slots_for_run("somebody else")
-    training.join(60)
+    training.join(200)
     assert not training.is_alive() and len(world.events("model")) == 1
 
 

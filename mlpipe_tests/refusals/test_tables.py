@@ -105,7 +105,7 @@ LABELS: dict[str, Spoil] = {
     "the labels hold 3 values ('0', '1', 'yes'), and a gate asks for 'roc_auc'": lambda o: o.assign(
         late=["yes", *o["late"][1:]]
     ),
-    "the labels mix text and numbers: 0, 'no'": lambda o: (
+    "the labels mix text and numbers: 0, '": lambda o: (
         o if o["at"].iloc[0].day % 2 else o.assign(late=["no", "yes"] * 6)
     ),
 }

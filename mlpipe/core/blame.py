@@ -10,6 +10,7 @@ _FOREIGN = tuple(
         Path(__file__).parents[1],
     )
 )
+_MADE_UP = ("<string>", ".pyx")
 
 
 def users_line(error: BaseException) -> str:
@@ -20,8 +21,8 @@ def users_line(error: BaseException) -> str:
     trace, found = error.__traceback__, ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        # What dataclasses and namedtuples make up has no file, and is nobody's to mend.
-        if not file.startswith(_FOREIGN) and "site-packages" not in file and file != "<string>":
+        # What dataclasses and namedtuples make up, and what was compiled from Cython, is nobody's to mend here.
+        if not file.startswith(_FOREIGN) and "site-packages" not in file and not file.endswith(_MADE_UP):
             found = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return found

@@ -111,7 +111,7 @@ class Project:
         """Write the definitions, some settings replaced; None leaves one out."""
         self.parts = {**PARTS, **self.parts, **{k: v for k, v in parts.items() if v is not None}}
         for name in [k for k, v in parts.items() if v is None]:
-            del self.parts[name]
+            self.parts.pop(name, None)
         lines = "\n".join(f"    {name}={text}," for name, text in self.parts.items())
         path = self.folder / "definitions.py"
         path.write_text(DEFINITIONS.format(code=code, parts=lines))

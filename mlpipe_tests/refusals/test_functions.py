@@ -36,11 +36,26 @@ SOURCE = 'ml.Load(load, event_time="at", keys=["order"])'
         ("return {'rows': rows}", 6, ["a DataFrame was expected, dict came", "Return a pandas DataFrame"]),
         ("return rows.drop(columns='at')", 1, ["there is no column 'at'"]),
         ("return pd.concat([rows, rows], axis=1)", 1, ["two columns are named 'order'"]),
-        ("return rows.assign(size=[[1]] * len(rows))", 1, [f"partition {NEXT}", "column 'size'", "[1] (list)"]),
+        (
+            "return rows.assign(size=[[1]] * len(rows))",
+            1,
+            [f"partition {NEXT}", "column 'size'", "[1] (list)"],
+        ),
         ("raise ConnectionError('no route')", 5, ["load failed: ConnectionError: no route", "It may pass"]),
         ("time.sleep(60)", 5, ["the load took longer than 0.5 s", "raise 'timeout'"]),
     ],
-    ids=["raises", "exits", "recursion", "mutates", "type", "column", "twice", "nested", "passing", "endless"],
+    ids=[
+        "raises",
+        "exits",
+        "recursion",
+        "mutates",
+        "type",
+        "column",
+        "twice",
+        "nested",
+        "passing",
+        "endless",
+    ],
 )
 def test_a_source_that_misbehaves(shop: Project, body: str, code: int, words: list[str]) -> None:
     shop.declare(LOAD.format(body=body), source=SOURCE, timeout='"0.5s"' if "sleep" in body else None)
@@ -52,7 +67,8 @@ def test_a_source_that_misbehaves(shop: Project, body: str, code: int, words: li
 
 def test_rows_outside_of_what_was_asked_for_and_rows_in_another_order(shop: Project) -> None:
     """What was not asked for stays out; order and index of what a source gives say nothing."""
-    body = "return pd.concat([rows, rows.assign(at=rows['at'] - pd.Timedelta(days=400), order=-rows['order'])]).sample(frac=1, random_state=1)"
+    earlier = "rows.assign(at=rows['at'] - pd.Timedelta(days=400), order=-rows['order'])"
+    body = f"return pd.concat([rows, {earlier}]).sample(frac=1, random_state=1)"
     shop.declare(LOAD.format(body=body), source=SOURCE)
     assert shop(*ONE).code == 0
     table = shop.table("raw", NEXT)
@@ -181,7 +197,10 @@ def mend(rows):
         6: lambda: endless(rows),
     }[day(rows)]()
 """
-CONTRACT = 'ml.CSV("data/{partition}.csv", event_time="at", keys=["order"], contract=ml.Contract(columns={"size": ml.Column(max=40)}, floor=0, repair=mend))'
+CONTRACT = (
+    'ml.CSV("data/{partition}.csv", event_time="at", keys=["order"], '
+    'contract=ml.Contract(columns={"size": ml.Column(max=40)}, floor=0, repair=mend))'
+)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +272,11 @@ FITTED = "return Odd().fit(train.X, train.y)"
         ("raise ValueError('singular')", "pass", ["fit raised ValueError: singular"]),
         ("return None", "pass", ["the model is a NoneType, which has no predict_proba", "Return a fitted"]),
         ("return LogisticRegression()", "pass", ["The model cannot score these 12 rows: NotFittedError"]),
-        (FITTED, "raise KeyError('size')", ["The model cannot score these 12 rows: KeyError", "Mend the model"]),
+        (
+            FITTED,
+            "raise KeyError('size')",
+            ["The model cannot score these 12 rows: KeyError", "Mend the model"],
+        ),
         (FITTED, "return np.full((len(X), 2), np.nan)", ["scores that are not finite for 12 of 12 rows"]),
         (FITTED, "return np.zeros((3, 2))", ["probabilities of shape (3, 2)", "Mend the model"]),
         (FITTED, "time.sleep(60)", ["scoring took longer than 0.5 s"]),
@@ -274,7 +297,10 @@ def test_a_model_that_misbehaves(shop: Project, body: str, predict: str, words: 
 
 
 def test_a_fit_function_that_changes_what_it_is_given_changes_nothing_else(shop: Project) -> None:
-    spoils = "train.X.drop(train.X.index, inplace=True); train.y[:] = 1; valid.X.drop(valid.X.index, inplace=True); valid.y[:] = 0; params.clear(); "
+    spoils = (
+        "train.X.drop(train.X.index, inplace=True); train.y[:] = 1; "
+        "valid.X.drop(valid.X.index, inplace=True); valid.y[:] = 0; params.clear(); "
+    )
     made = []
     for spoil in (spoils, ""):
         body = f"X, y = train.X.copy(), train.y.copy(); {spoil}return DummyClassifier(strategy='prior').fit(X, y)"

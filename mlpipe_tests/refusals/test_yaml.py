@@ -131,7 +131,9 @@ def test_of_many_mistakes_ten_are_told_and_the_valid_names_once(yaml: Project) -
     assert said.count("unknown key 'nope") == 10 and said.count("Valid: ") == 1
 
 
-@pytest.mark.parametrize("name", ["../x", "Shop", "sh op", "'; drop table x", "<b>", "naïve", "x" * 100, "🚀", "a/b"])
+@pytest.mark.parametrize(
+    "name", ["../x", "Shop", "sh op", "'; drop table x", "<b>", "naïve", "x" * 100, "🚀", "a/b"]
+)
 def test_a_pipeline_has_a_plain_name(yaml: Project, name: str) -> None:
     quoted = "'" + name.replace("'", "''") + "'"
     refused(yaml, DEFS.replace("name: shop", f"name: {quoted}"), 3, "key name", "no valid name", line=3)

@@ -50,7 +50,8 @@ NUMBERS: dict[str, Make] = {
     "normal": lambda draw, rows: draw.normal(size=rows).round(3).tolist(),
     "whole": lambda draw, rows: draw.integers(-5, 500, rows).tolist(),
     "heavy": lambda draw, rows: np.exp(5 * draw.normal(size=rows)).tolist(),
-    "huge": lambda draw, rows: (draw.normal(size=rows) * 1e300).tolist(),
+    # Not larger: their squares must be numbers, or nothing can be scaled.
+    "huge": lambda draw, rows: (draw.normal(size=rows) * 1e140).tolist(),
     "endless": lambda draw, rows: np.where(draw.random(rows) < 0.1, np.inf, draw.normal(size=rows)).tolist(),
     "sentinel": lambda draw, rows: np.where(
         draw.random(rows) < 0.2, -999, draw.integers(0, 50, rows)
@@ -106,6 +107,8 @@ LABELS: dict[str, Make] = {
 }
 HOPELESS = ("constant", "nothing", "unique", "time")
 """Labels from which nothing can be learned."""
+ODD = st.text(max_size=8) | st.integers() | st.floats(-1e140, 1e140) | st.just(float("inf"))
+"""Cells that belong into no column."""
 COLUMNS = {**{f"number: {n}": m for n, m in NUMBERS.items()}, **{f"word: {n}": m for n, m in WORDS.items()}}
 COLUMNS |= {f"time: {n}": m for n, m in TIMES.items()}
 NAMES = (
@@ -171,7 +174,7 @@ def _spoilt(cells: Cells, draw: st.DrawFn, rows: int) -> Cells:
     share = draw(st.sampled_from([0.0, 0.0, 0.0, 0.05, 0.5, 0.97]))
     gaps = np.random.default_rng(seed).random(rows) < share
     out = [None if gap else cell for gap, cell in zip(gaps, cells, strict=True)]
-    for odd in draw(st.lists(st.text(max_size=8) | st.integers() | st.floats(), max_size=2)) if rows else []:
+    for odd in draw(st.lists(ODD, max_size=2)) if rows else []:
         # A lone surrogate cannot be written by anybody.
         out[draw(st.integers(0, rows - 1))] = (
             odd.encode("utf-8", "replace").decode() if isinstance(odd, str) else odd
@@ -211,10 +214,16 @@ def tables(draw: st.DrawFn) -> Table:
     }
     timely = [n for n, kind in shape.items() if kind.startswith("time: ")]
     asked = draw(st.integers(0, 19))
-    label = "absent" if asked == 19 else draw(st.sampled_from(sorted(columns))) if asked == 18 else "target"
+    label = (
+        "absent"
+        if asked == 19
+        else draw(st.sampled_from(sorted(filter(None, columns))))
+        if asked == 18
+        else "target"
+    )
     time = key = None
     if draw(st.integers(0, 3)) == 3 and (timely or asked > 16):
-        time = draw(st.sampled_from(timely if asked <= 16 else sorted(columns)))
+        time = draw(st.sampled_from(timely if asked <= 16 else sorted(columns))) or None
     if draw(st.integers(0, 4)) == 4:
-        key = draw(st.sampled_from(sorted(columns)))
+        key = draw(st.sampled_from(sorted(filter(None, columns))))
     return Table(frame, shape, ending, options if ending == "csv" else {}, label, time, key)

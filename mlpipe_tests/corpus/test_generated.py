@@ -14,7 +14,11 @@ from mlpipe_tests.corpus.drive import DOCUMENTED, Told, concluded, told, ugly, w
 from mlpipe_tests.corpus.tables import Table, tables
 
 NAME = "made"
-CAUSE = re.compile(r"^mlpipe: (?P<where>[^\n]*?(/|\bcolumn |--)[^\n]*?)(: |, )?(?P<what>[^\n]{10,})")
+CAUSE = re.compile(
+    r"^mlpipe: (?P<where>[^\n]*(/|\bcolumn |--|defs\.yaml:\d|\bpipeline )[^\n]*?)(: |, )?(?P<what>[^\n]{10,})",
+    re.MULTILINE,
+)
+"""A place (a path, a column, an option, a line, a pipeline), and something about it."""
 _number = itertools.count()
 
 
@@ -25,7 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def names_its_cause(result: Told) -> bool:
     """Whether a refusal says what is wrong and where, in a paragraph of a few lines."""
-    return bool(CAUSE.match(result.err)) and len(result.err.splitlines()) <= 15
+    found = CAUSE.search(result.err)
+    return found is not None and len(result.err[found.start() :].splitlines()) <= 15
 
 
 def whole(home: Path) -> list[str]:

@@ -28,13 +28,22 @@ EXIT_CODES: tuple[tuple[type[MlpipeError], int, str], ...] = (
     (StoreError, 8, "the store is damaged or cannot be written"),
     (MlpipeError, 1, "any other error of mlpipe"),
 )
-EPILOG = "exit codes: 0 done; 2 the command line is wrong; " + "; ".join(
-    f"{code} {text}" for _, code, text in sorted(EXIT_CODES, key=lambda e: e[1])
+EXITS = tuple(
+    sorted(
+        [
+            (0, "done"),
+            (2, "the command line is wrong"),
+            (130, "interrupted"),
+            *((c, text) for _, c, text in EXIT_CODES),
+        ]
+    )
 )
+"""Every exit code, and what it means."""
+EPILOG = "exit codes: " + "; ".join(f"{code} {text}" for code, text in EXITS)
 
 
-LONGEST = 2000
-"""Characters of a line of a message; what is longer is cut."""
+LONGEST = 1000
+"""Characters of a line of a message; of what is longer, the middle is left out."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -80,7 +89,8 @@ def odd(argument: str) -> str:
 def shown(text: str) -> str:
     """A message for the terminal: what a stranger wrote must not steer it, and no line is endless."""
     lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in text.split("\n")]
-    return "\n".join(line if len(line) <= LONGEST else f"{line[:LONGEST]} …" for line in lines)
+    half = LONGEST // 2 - 2
+    return "\n".join(x if len(x) <= LONGEST else f"{x[:half]} … {x[-half:]}" for x in lines)
 
 
 def _told(error: Exception) -> int:

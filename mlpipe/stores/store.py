@@ -112,7 +112,11 @@ class Store:
             if table is not None:
                 self._tables.move_to_end(key)
         if table is None:
-            table = from_parquet(self.backend.read(self.path_of(object_id)), columns)
+            try:
+                table = from_parquet(self.backend.read(self.path_of(object_id)), columns)
+            except StoreError as error:
+                error.where = error.where or object_id
+                raise
             self._remember_table(key, table)
         return to_frame(table)
 

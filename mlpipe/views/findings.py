@@ -41,6 +41,8 @@ class Findings:
         if step.verdict in TOLD.get(name, (step.verdict,)):
             return
         for found in step.findings[:EACH]:
+            if step.verdict == "refused" and not found.fix:
+                continue  # why there is no model stands among what was judged
             where = f"{found.where}: " if found.where else ""
             fix = f" {found.fix}" if found.fix else ""
             self._made.setdefault(f"{name}, {where}{found.what}.{fix}", []).append(step.partition)

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -12,6 +15,7 @@ import pandas as pd
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
+from mlpipe.stores import local
 from mlpipe.stores.local import LocalBackend
 from mlpipe.stores.store import Store
 from mlpipe_tests.corpus.drive import Told, told, ugly
@@ -62,7 +66,7 @@ def days(first: str = START, count: int = 8) -> list[str]:
 def orders(day: str, rows: int = ROWS) -> pd.DataFrame:
     """Orders of one day, in order of time; a large order is likely late. The same at each call."""
     draw = np.random.default_rng(pd.Timestamp(day).toordinal())
-    size = draw.normal(50, 15, rows).round(1)
+    size = draw.normal(50, 15, rows).round(3)
     late = size + draw.normal(0, 8, rows) > 50
     late[:2] = [True, False]
     return pd.DataFrame(
@@ -74,6 +78,22 @@ def orders(day: str, rows: int = ROWS) -> pd.DataFrame:
             "late": late.astype(int),
         }
     )
+
+
+@contextmanager
+def refusing(number: int, after: int = 0) -> Iterator[None]:
+    """Every file of a store but the first few is refused where it is written: the lowest point at which a disk can say so."""
+    written, write = [0], local._write_durably
+
+    def refuse(path: Path, data: bytes) -> None:
+        written[0] += 1
+        if written[0] > after:
+            path.write_bytes(data[: len(data) // 2])
+            raise OSError(number, os.strerror(number), str(path))
+        write(path, data)
+
+    with mock.patch.object(local, "_write_durably", refuse):
+        yield
 
 
 @dataclass
@@ -155,9 +175,12 @@ class Project:
 
     def records(self, asset: str) -> dict[str, Record]:
         """The newest record of an asset for each partition."""
+        return {r.partition: r for r in self.all_records(asset)}
+
+    def all_records(self, asset: str) -> list[Record]:
+        """Every record of an asset, the newest last."""
         made = [from_bytes(data) for _, data in Store.open(str(self.store)).records("shop")]
-        mine = [r for r in made if r.asset == f"shop/{asset}"]
-        return {r.partition: r for r in sorted(mine, key=lambda r: r.recorded_at)}
+        return sorted((r for r in made if r.asset == f"shop/{asset}"), key=lambda r: r.recorded_at)
 
     def table(self, asset: str, key: str) -> pd.DataFrame:
         """First table of the newest record of an asset."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpipe_tests.refusals.conftest import FIRST, NEXT, TRAINED
+from mlpipe_tests.refusals.conftest import FIRST, LAST, NEXT, TRAINED
 from mlpipe_tests.refusals.project import BEFORE, Project, days, orders
 
 ONE = ("run", "shop", "--from", NEXT)
@@ -76,21 +76,20 @@ def test_a_day_without_rows_is_said_and_left_out(shop: Project) -> None:
 
 
 def test_bad_files_hold_up_no_other_day_and_no_training(new: Project) -> None:
-    """Of eight days one has no file, one no event time, and one is binary; the others come to a model."""
+    """Of six days one has no file, one no event time: the others come as far as they can, and the bad ones are told in one error."""
     keys = days()
-    (new.folder / f"data/{keys[1]}.csv").unlink()
+    (new.folder / f"data/{keys[0]}.csv").unlink()
     new.data(keys[3], orders(keys[3]).drop(columns="at"))
-    _binary(new.folder / f"data/{keys[6]}.csv")
-    told = new("run", "shop", "--from", FIRST, "--to", keys[7], "--train-at", keys[7])
-    text = new.refused(told, 5, "3 of 8 partitions failed", "The others are done.", "there is no column 'at'")
-    assert [n for n, key in enumerate(keys) if f"partition {key}: " in text] == [1, 3, 6]
-    good = [key for n, key in enumerate(keys) if n not in (1, 3, 6)]
-    assert "partitions   5, 2024-01-01 to 2024-01-08" in told.out
+    told = new("run", "shop", "--from", FIRST, "--to", LAST, "--train-at", TRAINED, "--watch-to", FIRST)
+    text = new.refused(told, 5, "2 of 6 partitions failed", "The others are done.", "there is no column 'at'")
+    assert [n for n, key in enumerate(keys) if f"partition {key}: " in text] == [0, 3]
+    good = [keys[n] for n in (1, 2, 4, 5)]
+    assert "partitions   4, 2024-01-02 to 2024-01-06" in told.out
     for asset in ("raw", "validated", "features", "labels"):
         assert sorted(new.verdicts(asset)) == good, asset
-    # Three of six days of the window are there, and four fifths are asked.
-    assert new.verdicts("model") == {keys[7]: "refused"} and new.decisions() == []
-    assert "only 50% of the window's partitions can be used" in told.out
+    # Four of six days of the window are there, and four fifths are asked.
+    assert new.verdicts("model") == {TRAINED: "refused"} and new.decisions() == []
+    assert "only 67% of the window's partitions can be used" in told.out
     new.sound()
 
 

@@ -323,12 +323,10 @@ def rule(X):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("raise KeyError('size')", ["rule raised KeyError: 'size'"]),
         ("return X['size'].head(2)", ["one finite number a row (12 rows), got a Series of shape (2,)"]),
-        ("return X['size'] / 0", ["one finite number a row (12 rows)"]),
         ("time.sleep(60)", ["the baseline took longer than 0.5 s"]),
     ],
-    ids=["raises", "short", "infinite", "endless"],
+    ids=["short", "endless"],
 )
 def test_a_baseline_that_misbehaves(shop: Project, body: str, words: list[str]) -> None:
     shop.declare(RULE.format(body=body), baseline="rule", timeout='"0.5s"' if "sleep" in body else None)

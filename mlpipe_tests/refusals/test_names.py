@@ -101,6 +101,7 @@ def test_a_reason_is_carried_as_it_is_and_shown_without_harm(shop: Project) -> N
     shop.sound()
 
 
+@pytest.mark.long
 def test_columns_may_be_called_anything(new: Project) -> None:
     """From the file to the picture of a replay, in which a drift by name must be told."""
     names = {"size": "si<b>ze</b> 'x\" 😀.a|b", "region": "SELECT 1; DROP TABLE orders; --", "late": "läte?"}

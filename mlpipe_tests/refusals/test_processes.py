@@ -3,6 +3,8 @@
 import signal
 import time
 
+import pytest
+
 from mlpipe_tests.refusals.conftest import NEXT, TRAINED
 from mlpipe_tests.refusals.project import BEFORE, Project
 
@@ -29,23 +31,17 @@ def test_two_processes_on_one_partition_come_to_one_model_and_one_decision(shop:
     ids = {r.outputs[0].id for r in shop.all_records("model") if r.partition == NEXT}
     assert len(ids) == 1
     shop.sound()
-
-
-def test_two_people_who_promote_at_once(shop: Project) -> None:
-    assert shop(*TRAIN).code == 0
-    before = shop.decisions()
-    both = [shop.start("promote", "shop", "2", "--reason", f"number {n}", "--override") for n in range(2)]
+    # And two people who promote at once: one of them does.
+    champion, other = (2, 1) if decisions[-1] == "promote" else (1, 2)
+    both = [shop.start("promote", "shop", str(other), "--reason", f"{n}", "--override") for n in range(2)]
     told = [process.communicate(timeout=240) for process in both]
-    codes = sorted(p.returncode for p in both)
-    champion = "shop@2 is in production" in shop("history", "shop").out
-    assert champion and not any("Traceback" in err for _, err in told)
-    if before[-1] != "promote":
-        assert codes in ([0, 1], [0, 7]) and len(shop.decisions()) == len(before) + 1, told
-    else:
-        assert codes == [1, 1] and shop.decisions() == before
+    assert sorted(p.returncode for p in both) in ([0, 1], [0, 7]), told
+    assert any(f"shop@{champion} was in production; shop@{other} is now." in out for out, _ in told)
+    assert shop.decisions() == [*decisions, "override"] and not any("Traceback" in err for _, err in told)
     shop.sound()
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_nothing_half_written_and_goes_on(shop: Project) -> None:
     for how, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
         shop.declare(SLOW.format(seconds=60), features="features")

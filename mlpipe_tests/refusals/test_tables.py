@@ -76,32 +76,14 @@ def test_what_was_never_seen_is_scored_and_what_is_null_or_infinite_counts_as_mi
     shop.sound()
 
 
-def test_features_that_say_nothing_are_named_and_do_not_stop_a_training(new: Project) -> None:
-    spoilt(new, lambda o: o.assign(size=None, region="here", load=o["order"] % 7), *days())
-    new.declare(features='["size", "region", "load"]')
-    told = new(*AGAIN)
-    assert told.code == 0 and new.verdicts("model") == {NEXT: "trained"}
-    assert f"{NEXT}, model, feature size: no training row holds a value." in told.out
-    assert f"{NEXT}, model, feature region: all training rows hold the same value." in told.out
-    new.sound()
-
-
-def test_nothing_but_nulls_to_learn_from_is_a_refusal_on_record(new: Project) -> None:
-    spoilt(new, lambda o: o.assign(size=None, region=None), *days())
-    told = new(*AGAIN)
-    assert told.code == 0
-    assert f"Nothing was judged for {NEXT}: no feature holds a value in the training rows" in told.out
-    assert new.verdicts("model") == {NEXT: "refused"} and new.decisions() == []
-
-
 # -- labels -------------------------------------------------------------------------------------------------------
 
 
-LABELS: dict[str, Spoil] = {
+NOTHING: dict[str, Spoil] = {
     "the training rows hold a single class": lambda o: o.assign(late=1),
     "no partition of the window has features with known labels": lambda o: o.assign(late=None),
     "the train part holds 2 labelled rows, at least 10 are needed": lambda o: o.head(2),
-    "no partition of the window has features": lambda o: o.assign(late=[INF] * len(o)),
+    "no feature holds a value in the training rows": lambda o: o.assign(size=None, region=None),
     "the labels hold 3 values ('0', '1', 'yes'), and a gate asks for 'roc_auc'": lambda o: o.assign(
         late=["yes", *o["late"][1:]]
     ),
@@ -112,10 +94,10 @@ LABELS: dict[str, Spoil] = {
 """Three days in a row of each kind, and what is said of a training on them."""
 
 
-def test_labels_that_nothing_can_be_learned_from_are_refusals_on_record(new: Project) -> None:
+def test_what_nothing_can_be_learned_from_is_a_refusal_on_record(new: Project) -> None:
     """No crash and no decision; and the days of one kind are in nobody else's way."""
-    keys, trainings = days(count=4 * len(LABELS) + 1), []
-    for n, spoil in enumerate(LABELS.values()):
+    keys, trainings = days(count=4 * len(NOTHING) + 1), []
+    for n, spoil in enumerate(NOTHING.values()):
         spoilt(new, spoil, *keys[4 * n : 4 * n + 3])
         spoilt(new, lambda o: o, keys[4 * n + 3])
         trainings += ["--train-at", keys[4 * n + 3]]
@@ -123,7 +105,7 @@ def test_labels_that_nothing_can_be_learned_from_are_refusals_on_record(new: Pro
     told = new("run", "shop", "--from", keys[0], "--to", keys[-2], *trainings, "--watch-to", keys[0])
     assert told.code == 0, told.err
     flat = " ".join(told.out.split())
-    for said, key in zip(LABELS, trainings[1::2], strict=True):
+    for said, key in zip(NOTHING, trainings[1::2], strict=True):
         record = new.records("model")[key]
         assert record.verdict == "refused" and said in record.findings[0].what, record.findings
         assert f"Nothing was judged for {key}: " in flat and said in flat
@@ -132,12 +114,17 @@ def test_labels_that_nothing_can_be_learned_from_are_refusals_on_record(new: Pro
     new.sound()
 
 
-def test_a_label_that_is_half_null_is_counted_and_the_rest_is_learned_from(new: Project) -> None:
-    spoilt(new, lambda o: o.assign(late=[None, INF, *o["late"][2:6], *[None] * 4, *o["late"][10:]]), *days())
+def test_what_says_nothing_is_named_and_the_rest_is_learned_from(new: Project) -> None:
+    """A label that is half null and once infinite; a feature that is null, and one that is constant."""
+    half = [None, INF, *[1, 0] * 2, *[None] * 4, 1, 0]
+    spoilt(new, lambda o: o.assign(late=half, size=None, region="here", load=o["order"] % 7), *days())
+    new.declare(features='["size", "region", "load"]')
     told = new(*AGAIN)
     assert told.code == 0 and new.verdicts("model") == {NEXT: "trained"}
-    assert f"{FIRST} and 6 more, labels, label late: 1 label is infinite, and counts as missing." in told.out
     assert "7 partitions ripe, 42 of 84 labels known" in told.out
+    assert f"{FIRST} and 6 more, labels, label late: 1 label is infinite, and counts as missing." in told.out
+    assert f"{NEXT}, model, feature size: no training row holds a value." in told.out
+    assert f"{NEXT}, model, feature region: all training rows hold the same value." in told.out
     new.sound()
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from mlpipe.errors import SourceError
-from mlpipe.spec.calendar import DISTANT_FUTURE
+from mlpipe.spec.calendar import DISTANT_FUTURE, Calendar
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Files, Source, SqlSource
 from mlpipe.stages.databases import counted, extremes
@@ -58,8 +58,7 @@ def extent(
             "the source holds no rows", where=where, fix="Put the data there, or mend the source."
         )
     else:
-        keys = calendar.keys_between(found.min().to_pydatetime(), found.max().to_pydatetime() + _TICK)
-        keys = tuple(k for k in keys if calendar.window(k).end <= ended)
+        keys = _covered(calendar, found, ended, ends_alone=isinstance(spec.sources[name], SqlSource))
         future = found[found > pd.Timestamp(now)]
         if tell and len(future):
             rows = (
@@ -76,6 +75,24 @@ def extent(
             fix=f"Partitions begin at {calendar.start} ('start'), one every {calendar.every}.",
         )
     return keys[0], keys[-1]
+
+
+def _covered(calendar: Calendar, found: pd.Series, ended: datetime, *, ends_alone: bool) -> tuple[str, ...]:
+    """Partitions that have ended, from the first to the last with a row; with `ends_alone` only their two ends are known.
+
+    A row whose year is wrong lies far from all others: from the last of them up to now there may be a thousand partitions without any.
+    """
+    keys = calendar.keys_between(found.min().to_pydatetime(), found.max().to_pydatetime() + _TICK)
+    keys = tuple(k for k in keys if calendar.window(k).end <= ended)
+    if ends_alone or not keys:
+        return keys
+    inside = found[
+        (found >= pd.Timestamp(calendar.window(keys[0]).start))
+        & (found < pd.Timestamp(calendar.window(keys[-1]).end))
+    ]
+    if not len(inside):
+        return ()
+    return calendar.keys_between(inside.min().to_pydatetime(), inside.max().to_pydatetime() + _TICK)
 
 
 def batches(spec: PipelineSpec, keys: Sequence[str]) -> list[tuple[str, str]]:

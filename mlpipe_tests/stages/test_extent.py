@@ -40,7 +40,14 @@ def test_a_file_is_looked_at(tmp_path: Path) -> None:
 
 def test_rows_before_the_calendar_and_partitions_that_have_not_ended_do_not_count(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, csv(tmp_path, ["2023-05-05", *TIMES, "2024-06-01 01:00", "2031-01-01"]))
-    assert extent(spec, NOW) == ("2024-01-01", "2024-05-31")
+    assert extent(spec, NOW) == ("2024-01-05", "2024-02-03"), (
+        "what lies far outside says nothing about what lies inside"
+    )
+    spec = spec_of(tmp_path, csv(tmp_path, ["2023-05-05", "2031-01-01"]))
+    with pytest.raises(
+        SourceError, match="no partition that has ended holds rows; its rows lie in 2023-05-05"
+    ):
+        extent(spec, NOW)
 
 
 def test_a_table_is_asked_for_its_ends_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -123,6 +123,17 @@ class Meter:
     cost = Cost()
 
 
+def peak_mib() -> float:
+    """Most memory that this process has held so far, in MiB."""
+    # Linux's getrusage counts what the parent held when it started this process; VmHWM begins anew with the program.
+    with suppress(OSError), Path("/proc/self/status").open() as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    scale = 2**20 if platform.system() == "Darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+
 @contextmanager
 def metered() -> Iterator[Meter]:
     """Measure wall time, CPU time and peak memory of the body."""
@@ -130,12 +141,10 @@ def metered() -> Iterator[Meter]:
     try:
         yield meter
     finally:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        scale = 2**20 if platform.system() == "Darwin" else 2**10
         meter.cost = Cost(
             wall_s=round(time.perf_counter() - wall, 6),
             cpu_s=round(time.process_time() - cpu, 6),
-            peak_mib=round(peak / scale, 1),
+            peak_mib=round(peak_mib(), 1),
         )
 
 

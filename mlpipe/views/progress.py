@@ -1,18 +1,17 @@
 """Progress of a command on the terminal: a bar a step, lines where there is no terminal."""
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from mlpipe.records.capture import peak_mib
+
 
 def spent(seconds: float) -> str:
     """What a command took: time, and the most memory that this process has held."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return f"Took {seconds:.1f} s and at most {peak / 2**20:,.0f} MB of memory."
+    return f"Took {seconds:.1f} s and at most {peak_mib():,.0f} MB of memory."
 
 
 class Step(Protocol):

@@ -4,13 +4,14 @@ import io
 import os
 import re
 import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from mlpipe.records.capture import ARCHIVE_LIMIT, archive, archive_id, commit, environment, metered
+from mlpipe.records.capture import ARCHIVE_LIMIT, archive, archive_id, commit, environment, metered, peak_mib
 
 
 def test_no_variable_of_the_environment_enters_but_those_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +117,16 @@ def test_cost_is_measured_also_of_work_that_fails() -> None:
         failing()
     cost = meters[0].cost
     assert cost.wall_s >= 0.02 and cost.cpu_s < cost.wall_s + 1 and cost.peak_mib > 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process inherit its parent's peak")
+def test_the_peak_is_that_of_this_process_not_of_the_one_that_started_it() -> None:
+    held = bytearray(int((peak_mib() + 300) * 2**20))
+    told = subprocess.run(
+        [sys.executable, "-c", "from mlpipe.records.capture import peak_mib; print(peak_mib())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert float(told) < len(held) / 2**20 - 200
+    assert peak_mib() >= len(held) / 2**20

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import Any
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlpipe.spec.calendar import Every
 from mlpipe.spec.nodes import duration_text
+from mlpipe.stages.extent import without_strays
 
 LEAST_PERIODS, LEAST_ROWS = 8, 10
 """Partitions that a past needs, and rows that the middle one of them holds, at least."""
@@ -22,8 +23,9 @@ WINDOW_ROWS = 300_000
 BLOCKS = 7
 """Partitions to judge on that are aimed at: with few of them chance cannot be told from a better model."""
 MOST_MIN_ROWS, LEAST_MIN_ROWS = 50, 10
-STRAYS = 0.01
-"""At most this share of rows may lie far before all others and be left out of the partitions."""
+OFTEN = 0.95
+"""Share of the moments at which a part to judge on should hold rows."""
+Counts: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 UNIT = {"hour": pd.Timedelta(hours=1), "day": pd.Timedelta(days=1), "week": pd.Timedelta(days=7)}
 
 
@@ -90,13 +92,15 @@ def span_of(times: "pd.Series[Any]", zone: str, scale: float, now: datetime) -> 
     if len(past) < len(known) / 2 or not len(past):
         why = "Most rows lie in the future or have no time, so there are no partitions."
         return whole(len(times) * scale, why, zone)
-    late = _without_strays(past)
-    if len(late) < len(past):
-        notes.append(
-            f"{len(past) - len(late):,} rows are from before {late.min():%Y-%m-%d}, far from all others, such as "
-            f"{past.min():%Y-%m-%d}: they belong to no partition."
-        )
-        past = late
+    near = without_strays(past)
+    for word, far in (("before", past[past < near.min()]), ("after", past[past > near.max()])):
+        if len(far):
+            edge, such = (near.min(), far.min()) if word == "before" else (near.max(), far.max())
+            notes.append(
+                f"{len(far):,} rows are from {word} {edge:%Y-%m-%d}, far from all others, such as {such:%Y-%m-%d}: "
+                "they belong to no partition."
+            )
+    past = near
     local = past.dt.tz_convert(ZoneInfo(zone)).dt.tz_localize(None)
     every = _every(local, scale)
     if every is None:
@@ -107,16 +111,6 @@ def span_of(times: "pd.Series[Any]", zone: str, scale: float, now: datetime) -> 
         )
         return whole(len(times) * scale, why, zone)
     return _cut(local, every, zone, scale, notes)
-
-
-def _without_strays(times: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Times without the few that lie before all others by more than these take together: a clock that was reset, a year mistyped."""
-    ordered = times.sort_values().to_numpy()
-    for first in range(int(STRAYS * len(ordered)), 0, -1):
-        reach = max(ordered[-1] - ordered[first], np.timedelta64(30, "D"))
-        if ordered[first] - ordered[first - 1] > reach:
-            return times[times >= pd.Timestamp(ordered[first])]
-    return times
 
 
 def _every(local: "pd.Series[Any]", scale: float) -> Every | None:
@@ -153,12 +147,16 @@ def _cut(local: "pd.Series[Any]", every: Every, zone: str, scale: float, notes: 
         if every == "hour"
         else first.start_time.date().isoformat()
     )
-    mean = len(local) * scale / total
+    mean, fill = len(local) * scale / total, len(counts) / total
+    dense = counts.reindex(pd.period_range(first, last, freq=PERIODS[every]), fill_value=0).to_numpy()
     window = min(max(total // 2, 4), LONGEST[every], max(3, int(WINDOW_ROWS / max(mean, 1))))
-    share = max(1, ceil(0.15 * window))
-    test = max(share, min(BLOCKS, ceil(0.3 * window)))
+    while window < total - 1 and not _enough(_parts(dense, window), scale):
+        window = min(total - 1, ceil(1.1 * window))
+    share, test = _judges(dense, window)
+    learned, filled = _parts(dense, window)[0].sum(), float((dense[-1 - window : -1] > 0).mean())
+    # What is asked of a window has slack below the usual one, and the last one, from which `run` learns, is known to pass.
+    usual = 0.8 if fill > 0.95 else 0.7 * fill
     unit = UNIT.get(every)
-    fill = len(counts) / total
     notes.append(
         f"{len(local) * scale:,.0f} rows from {local.min():%Y-%m-%d} to {local.max():%Y-%m-%d}: "
         f"{total:,} partitions by {every}, {middle:,.0f} rows in the middle one."
@@ -172,11 +170,31 @@ def _cut(local: "pd.Series[Any]", every: Every, zone: str, scale: float, notes: 
         window,
         None if unit is None else duration_text((share * unit).to_pytimedelta()),
         None if unit is None else duration_text((test * unit).to_pytimedelta()),
-        0.8 if fill > 0.95 else max(0.1, int(fill * 7) / 10),
-        _min_rows(mean * (window - share - test)),
+        max(0.05, int(10 * min(usual, 0.9 * filled)) / 10),
+        _min_rows(min(mean * (window - share - test), 1.8 * learned * scale)),
         middle,
         tuple(notes),
     )
+
+
+def _judges(rows: Counts, window: int) -> tuple[int, int]:
+    """Partitions of a window that are for validation, and for the test: so many that they seldom fall on days without rows."""
+    share, most = ceil(0.15 * window), ceil(0.3 * window)
+    so_far = np.concatenate([[0], rows.cumsum()])
+    while share < min(most, 2 * BLOCKS) and (so_far[share:] > so_far[:-share]).mean() < OFTEN:
+        share += 1
+    return share, max(share, min(BLOCKS, most))
+
+
+def _parts(rows: Counts, window: int) -> tuple[Counts, Counts, Counts]:
+    """Rows by partition of the window before the last one: those to learn from, to validate with, to judge on."""
+    valid, test = _judges(rows, window)
+    held = rows[-1 - window : -1]
+    return held[: -valid - test], held[-valid - test : -test], held[-test:]
+
+
+def _enough(parts: tuple[Counts, Counts, Counts], scale: float) -> bool:
+    return parts[0].sum() * scale >= LEAST_MIN_ROWS and all(part.any() for part in parts)
 
 
 def _min_rows(expected: float) -> int:

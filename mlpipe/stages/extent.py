@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlpipe.errors import SourceError
@@ -15,6 +17,32 @@ from mlpipe.stages.sources import timed
 
 MOST_ROWS = 200_000
 """Rows of the primary source that one ingest reads at once, about."""
+STRAYS = 0.01
+"""At most this share of rows may lie far before all others, and as many far after them."""
+
+
+def without_strays(times: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Times without the few that lie farther from all others than these do from each other: a clock that was reset, a year mistyped.
+
+    Parameters
+    ----------
+    times
+        Instants, without nulls, in any order.
+
+    Returns
+    -------
+    pandas.Series
+        The same but at most one in a hundred at either end. Where all others lie within thirty days, a stray is more than thirty days away.
+    """
+    ordered = times.dt.tz_convert(None).sort_values().to_numpy()
+    few = int(STRAYS * len(ordered))
+    if not few:
+        return times
+    reach = max(ordered[-1 - few] - ordered[few], np.timedelta64(30, "D"))
+    early, late = np.diff(ordered[: few + 1]) > reach, np.diff(ordered[-1 - few :]) > reach
+    first = ordered[early.nonzero()[0][-1] + 1] if early.any() else ordered[0]
+    last = ordered[late.nonzero()[0][0] - 1 - few] if late.any() else ordered[-1]
+    return times[(times >= pd.Timestamp(first, tz="UTC")) & (times <= pd.Timestamp(last, tz="UTC"))]
 
 
 def extent(
@@ -30,7 +58,7 @@ def extent(
     now
         Partitions that end later do not count.
     tell
-        Hears of rows that lie in the future: they are left out, and one with a wrong year would never be missed.
+        Hears of rows that lie in the future or far from all others: they are left out, and one with a wrong year would never be missed.
 
     Returns
     -------
@@ -58,15 +86,16 @@ def extent(
             "the source holds no rows", where=where, fix="Put the data there, or mend the source."
         )
     else:
-        keys = _covered(calendar, found, ended, ends_alone=isinstance(spec.sources[name], SqlSource))
+        source = spec.sources[name]
+        ends_alone = isinstance(source, SqlSource)
         future = found[found > pd.Timestamp(now)]
         if tell and len(future):
-            rows = (
-                "rows lie"
-                if isinstance(spec.sources[name], SqlSource)
-                else f"{len(future):,} of {len(found):,} rows lie"
-            )
+            rows = "rows lie" if ends_alone else f"{len(future):,} of {len(found):,} rows lie"
             tell(f"{where}: {rows} in the future, up to {future.max():%Y-%m-%d %H:%M} UTC, and are left out")
+        # Where files are named after partitions, somebody has put each of them there.
+        if isinstance(source, Files) and not source.templated and len(future) < len(found):
+            found = _near(found[found <= pd.Timestamp(now)], where, tell)
+        keys = _covered(calendar, found, ended, ends_alone=ends_alone)
     if not keys:
         rows = "" if found is None or not len(found) else f"; its rows lie in {found.min()} to {found.max()}"
         raise SourceError(
@@ -75,6 +104,17 @@ def extent(
             fix=f"Partitions begin at {calendar.start} ('start'), one every {calendar.every}.",
         )
     return keys[0], keys[-1]
+
+
+def _near(found: "pd.Series[Any]", where: str, tell: Callable[[str], None] | None) -> "pd.Series[Any]":
+    near = without_strays(found)
+    far = found[(found < near.min()) | (found > near.max())]
+    if tell and len(far):
+        tell(
+            f"{where}: {len(far):,} of {len(found):,} rows lie far from all others, such as one of {far.iloc[0]:%Y-%m-%d %H:%M} UTC, and "
+            "are left out; name --from and --to to have their partitions too"
+        )
+    return near
 
 
 def _covered(calendar: Calendar, found: pd.Series, ended: datetime, *, ends_alone: bool) -> tuple[str, ...]:

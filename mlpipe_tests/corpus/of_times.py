@@ -180,6 +180,15 @@ def a_few_times_in_the_future(folder: Path) -> str:
     return csv(frame, folder)
 
 
+@case(Expect(time="at", every=("day",), guess="after 2019", start="2019-01-01"))
+def a_clock_that_ran_ahead(folder: Path) -> str:
+    """One row four years after all others, and not in the future."""
+    frame = orders()
+    frame["at"] -= pd.Timestamp("2024-01-01") - pd.Timestamp("2019-01-01")
+    frame.loc[frame.index[-1], "at"] = pd.Timestamp("2023-06-01")
+    return csv(frame, folder)
+
+
 @case(Expect(time="at", every=("day",), guess="hold no time", lost=0.06))
 def some_cells_without_a_time(folder: Path) -> str:
     frame = orders()

@@ -61,3 +61,20 @@ def test_a_window_fits_into_memory() -> None:
 def test_days_are_those_of_the_zone() -> None:
     given = times("2024-01-02 23:30", "D", 40, 30)
     assert span_of(given, "Europe/Berlin", 1.0, NOW).start == "2024-01-03"
+
+
+def test_the_window_that_is_learned_from_now_passes_what_is_asked_of_it() -> None:
+    full = times("2024-01-02 08:00", "D", 60, 30)
+    # A gap of three weeks before the last days: 14 of the last window's 30 days hold rows.
+    late = full[(full < "2024-02-05") | (full >= "2024-02-26")]
+    found = span_of(late, "UTC", 1.0, NOW)
+    days = late.dt.normalize().unique()
+    held = [d for d in pd.date_range(end="2024-02-29", periods=found.window or 0, tz="UTC") if d in days]
+    assert found.coverage < 0.7 and len(held) >= found.coverage * (found.window or 0)
+
+
+def test_empty_days_widen_the_window_until_there_is_something_to_learn_from() -> None:
+    full = times("2024-01-01 08:00", "D", 40, 30)
+    found = span_of(full[(full < "2024-01-19") | (full >= "2024-02-01")], "UTC", 1.0, NOW)
+    assert found.every == "day" and found.window is not None and found.window > 20
+    assert found.coverage <= 0.6 and found.min_rows <= 30

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 import mlpipe as ml
 from mlpipe.errors import SourceError
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.extent import extent
+from mlpipe.stages.extent import extent, without_strays
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 TIMES = ["2024-02-03 23:59:59", "2024-01-05 00:00:00", "2024-02-01 12:00:00"]
@@ -96,3 +96,29 @@ def test_no_data_is_said(tmp_path: Path, times: list[str], said: str) -> None:
     with pytest.raises(SourceError, match="rows") as error:
         extent(spec_of(tmp_path, csv(tmp_path, times)), NOW)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("strays", "left"),
+    [
+        ([], 400),
+        (["2009-03-01"], 400),
+        (["2023-11-01"], 400),
+        (["2009-03-01", "2010-01-01", "2023-11-01"], 400),
+        (["2009-03-01"] * 5, 405),  # more than one in a hundred is no stray
+        (["2022-01-18"], 401),  # nearer to the others than thirty days
+    ],
+)
+def test_strays_lie_farther_from_the_others_than_these_from_each_other(strays: list[str], left: int) -> None:
+    given = pd.Series(pd.date_range("2022-01-01", periods=400, freq="h", tz="UTC"))
+    more = pd.Series(pd.to_datetime(strays, utc=True), dtype=given.dtype)
+    shuffled = pd.concat([given, more], ignore_index=True).sample(frac=1.0, random_state=1)
+    near = without_strays(shuffled)
+    assert len(near) == left and near.index.isin(shuffled.index).all()
+
+
+def test_a_row_far_after_all_others_makes_no_thousand_partitions(tmp_path: Path) -> None:
+    times = [*pd.date_range("2024-01-02", periods=300, freq="h").astype(str), "2024-05-20 00:00:00"]
+    spec, told = spec_of(tmp_path, csv(tmp_path, times)), []
+    assert extent(spec, NOW, told.append) == ("2024-01-02", "2024-01-14")
+    assert len(told) == 1 and "1 of 301 rows lie far from all others, such as one of 2024-05-20" in told[0]

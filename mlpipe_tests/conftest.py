@@ -1,6 +1,7 @@
 """What holds for every test: one thread, nothing of the user's own set-up, and how many random examples are drawn."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
@@ -10,6 +11,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test that reached the user's instance, store or deployment would write there.
 for _name in ("DAGSTER_HOME", "MLPIPE_STORE", "MLPIPE_DEPLOYMENT"):
     os.environ.pop(_name, None)
+
+# A job in the background of a script starts with SIGINT ignored. Dagster makes SIGTERM follow it, and what it starts never ends then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 THOROUGH, FACTOR = "thorough", 10
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -35,6 +35,8 @@ LEDGER_TAG, ATTEMPT_TAG, INJECT_TAG, FACTS_TAG = (
 )
 """Another chain of decisions than the deployment's; the retraining that the policy asked for; a fault put in on purpose; the home of
 another instance, whose facts are read where this one has none."""
+HYPOTHESIS_TAG, NOTE_TAG, OWN_TAG = "mlpipe/hypothesis", "mlpipe/note", "mlpipe/tag/"
+"""What an experiment is to show, a remark, and the beginning of tags that go into the record under the rest of their name."""
 HOLDER_TAG = "mlpipe/holder"
 """Who claims an attempt, where that is not the run itself: a replay that is resumed is the same holder."""
 JOB_TAG, PIPELINE_TAG = "mlpipe/job", "mlpipe/pipeline"
@@ -131,9 +133,12 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
         ),
         actor=tags.get(ACTOR_TAG) or tags.get("user") or who(),
         experiment=tags.get(EXPERIMENT_TAG, ""),
+        hypothesis=tags.get(HYPOTHESIS_TAG, ""),
+        note=tags.get(NOTE_TAG, ""),
         backfill=backfill,
         attempt=tags.get(ATTEMPT_TAG, ""),
         inject=tags.get(INJECT_TAG, ""),
+        tags={k.removeprefix(OWN_TAG): v for k, v in tags.items() if k.startswith(OWN_TAG)},
     )
 
 

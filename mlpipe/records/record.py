@@ -52,17 +52,26 @@ class Output(Part):
 
 
 class Code(Part):
-    """Which code made it: stage version, fingerprints of the user's functions, the archived project, the commit."""
+    """Which code made it: stage version, fingerprints of the user's functions, the archived project, the commit.
+
+    `base` is the pipeline's folder within the archive (empty: its root); `withheld` says which files are not in it, and why.
+    """
 
     stage_version: str = ""
     mlpipe: str = ""
     fingerprints: dict[str, str] = {}
     archive: str = ""
     commit: str = ""
+    base: str = ""
+    withheld: dict[str, str] = {}
 
 
 class Environment(Part):
-    """Where it ran. `id` covers what can change a result; the rest is for people."""
+    """Where it ran. `id` covers what can change a result; the rest is for people.
+
+    `flags` are the settings that make results repeatable, as they stood when the work was done; `installed` is the content id of a list of
+    every installed distribution with its version.
+    """
 
     id: str = ""
     lock: str = ""
@@ -73,13 +82,17 @@ class Environment(Part):
     blas: str = ""
     threads: dict[str, str] = {}
     gpu: str = ""
+    gpus: int = 0
+    driver: str = ""
     cuda: str = ""
+    flags: dict[str, str] = {}
+    installed: str = ""
     image: str = ""
     host: str = ""
 
 
 class Cost(Part):
-    """Seconds of wall and CPU time, and the process's peak memory in MiB when it ended."""
+    """Seconds of wall and CPU time from the first look at the inputs to the result, and the most memory held meanwhile, in MiB."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -103,7 +116,10 @@ class Trigger(Part):
 
 
 class Record(Part):
-    """Everything known about one materialization of one asset partition."""
+    """Everything known about one materialization of one asset partition.
+
+    `plots` are few points of each curve, for whoever shows the event; the whole curve is the object in `curves`.
+    """
 
     id: str = ""
     schema_version: int = SCHEMA_VERSION
@@ -136,8 +152,10 @@ class Record(Part):
     headline: str = ""
     owners: tuple[str, ...] = ()
     experiment: str = ""
+    hypothesis: str = ""
     tags: dict[str, str] = {}
     notes: str = ""
+    plots: dict[str, Any] = {}
 
     def output(self, name: str) -> Output:
         """The output of a name.

@@ -57,6 +57,8 @@ class Run:
     trigger: Trigger = Trigger()
     actor: str = ""
     experiment: str = ""
+    hypothesis: str = ""
+    note: str = ""
     backfill: bool = False
     attempt: str = ""
     inject: str = ""
@@ -77,7 +79,10 @@ class Context:
     run: Run
     now: Callable[[], datetime]
     archive: str = ""
+    base: str = ""
+    withheld: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
+    installed: str = ""
     segment: str | None = None
     log: Callable[[str], None] = _silent
     upstream: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)

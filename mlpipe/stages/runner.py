@@ -155,6 +155,8 @@ def code_of(stage: Stage, plan_functions: Sequence[Callable[..., Any]], ctx: Con
         fingerprints=names,
         archive=ctx.archive,
         commit=ctx.commit,
+        base=ctx.base,
+        withheld=dict(ctx.withheld),
     )
 
 
@@ -257,6 +259,8 @@ def _record(
         headline=result.headline,
         owners=spec.owners,
         experiment=run.experiment,
+        hypothesis=run.hypothesis,
+        notes=run.note,
         tags={**spec.tags, **run.tags},
     )
 

@@ -44,10 +44,14 @@ def test_reason_details_actor_and_experiment_are_carried() -> None:
         "mlpipe/reason": "PSI 0.4",
         "mlpipe/actor": "ann",
         "mlpipe/experiment": "wider",
+        "mlpipe/hypothesis": "a longer window helps",
+        "mlpipe/note": "second try",
+        "mlpipe/tag/ticket": "ML-7",
     }
     run = run_of(tags, "r", STARTED)
     assert run.trigger.details == {"feature": "size"} and run.trigger.reason == "PSI 0.4"
     assert (run.actor, run.experiment) == ("ann", "wider")
+    assert (run.hypothesis, run.note, run.tags) == ("a longer window helps", "second try", {"ticket": "ML-7"})
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 3000
-# Tests run side by side; a file's tests stay together, for they share what they prepare.
-WORKERS ?= 2
+# Tests run side by side, one more than there are cores, for some mostly wait; a file's tests stay together, for they share what they prepare.
+WORKERS ?= 3
 DAGSTER_HOME := $(CURDIR)/.dagster_home
 
 # Numerical libraries with their default threads get in each other's way: fits of a second take five beside other work.
@@ -47,7 +47,7 @@ demo: install home ## Run the flights example from rows to a released, monitored
 	@$(BIN)/python examples/flights/demo.py
 
 test: install ## Run the tests, all but the long ones
-	@$(BIN)/python -m pytest -rs -m "not long" -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -rs -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: install ## Run every test, with many more random examples
 	@$(BIN)/python -m pytest -rs --hypothesis-profile=thorough

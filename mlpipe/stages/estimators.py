@@ -1,6 +1,7 @@
 """From raw columns to a fitted estimator: preprocessing that fits the model, one seed for every part, curves."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from mlpipe.core.blame import users_line
 from mlpipe.core.fingerprint import is_users
 from mlpipe.errors import MlpipeError, UserCodeError
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.curves import Log, Points, kept
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.sources import call_any, defined
 from mlpipe.stores.bundles import seed_everything
@@ -28,7 +30,7 @@ class Part(NamedTuple):
 
 def fitted(
     spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds, where: str
-) -> tuple[Any, dict[str, list[dict[str, float]]]]:
+) -> tuple[Any, dict[str, Points]]:
     """A fitted estimator, and the curves that were logged or that it offers.
 
     Raises
@@ -36,18 +38,15 @@ def fitted(
     UserCodeError
         When the estimator or the `fit` function raises, takes too long, or gives something that cannot predict.
     """
-    logged: list[dict[str, float]] = []
-
-    def log(step: float, **values: float) -> None:
-        logged.append({"step": float(step), **{k: float(v) for k, v in values.items()}})
-
+    log = Log()
     with deadline(spec.timeout, "training", where):
         imputer, train, valid, kinds = _imputed(spec, train, valid, kinds)
         if spec.model.fit is not None:
             # Copies: what the function changes must not reach the bundle's example or the rows that choose.
             handed = [Part(p.X.copy(deep=True), p.y.copy()) for p in (train, valid)]
             params = deepcopy(dict(spec.model.params))
-            estimator = call_any(spec.model.fit, *handed, params, log, where=where)
+            given = (*handed, params, log)[: _taken(spec.model.fit)]
+            estimator = call_any(spec.model.fit, *given, where=where)
             where = f"{where}, {defined(spec.model.fit)}"
         else:
             model = prepared(spec, train.X, kinds)
@@ -55,8 +54,22 @@ def fitted(
     _must_predict(spec, estimator, where)
     if imputer is not None:
         estimator = _behind(imputer, estimator)
-    curves = {"log": logged} if logged else {}
-    return estimator, {**curves, **_own_curves(estimator)}
+    return estimator, {**({"log": log.points} if log.points else {}), **kept(estimator)}
+
+
+def _taken(fit: Callable[..., Any]) -> int:
+    """How many of train, valid, params and log a `fit` function takes: the last is for those who want it."""
+    try:
+        parameters = inspect.signature(fit).parameters.values()
+    except (TypeError, ValueError):  # a callable that tells nothing about itself
+        return 4
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return (
+        3
+        if len([p for p in parameters if p.kind in positional]) == 3
+        and not any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+        else 4
+    )
 
 
 def _imputed(spec: PipelineSpec, train: Part, valid: Part, kinds: Kinds) -> tuple[Any, Part, Part, Kinds]:
@@ -160,16 +173,3 @@ def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
         )
         steps = [("numbers", medians, numeric), ("categories", make_pipeline(fill, columns), textual)]
     return ColumnTransformer([s for s in steps if s[2]], verbose_feature_names_out=False)
-
-
-def _own_curves(estimator: Any) -> dict[str, list[dict[str, float]]]:
-    """Curves that the last step of an estimator keeps: loss or score by iteration."""
-    last = estimator
-    while hasattr(last, "steps"):
-        last = last.steps[-1][1]
-    curves = {}
-    for name in ("loss_curve_", "validation_scores_", "train_score_", "validation_score_"):
-        values = getattr(last, name, None)
-        if values is not None and len(values):
-            curves[name.rstrip("_")] = [{"step": float(i), "value": float(v)} for i, v in enumerate(values)]
-    return curves

@@ -11,6 +11,7 @@ from mlpipe.errors import BundleError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import MetricValue
 from mlpipe.stages import evaluate, train
+from mlpipe.stages.curves import STAGED
 from mlpipe.stages.malformed import put_before
 from mlpipe.stages.runner import Result, Stage, threads
 from mlpipe.stages.trial import Answer, Kept, NotApplicableError, Trial
@@ -20,6 +21,8 @@ FEW_ROWS, FEW_OF_A_CLASS = 30, 5
 """With fewer rows to judge on, or fewer of every class but one, nothing is said about the constant answer."""
 SEED = "Give every part of the model a random_state, and seed whatever draws numbers in a 'fit' function."
 LOSSES = ("loss", "error", "deviance", "rmse", "mse", "mae", "nll")
+LOGGED = ("log", "evals", STAGED)
+"""Curves whose values have names that tell what they are."""
 
 
 def training(trial: Trial) -> Answer:
@@ -172,7 +175,7 @@ def losses(
             if curve == "train_score":
                 sign = -1.0 if hasattr(last, "do_early_stopping_") else 1.0
                 found["training loss"] = [sign * v for v in values]
-            elif curve == "loss_curve" or (curve == "log" and any(w in name.lower() for w in LOSSES)):
+            elif curve == "loss_curve" or (curve in LOGGED and any(w in name.lower() for w in LOSSES)):
                 found["loss_curve" if curve == "loss_curve" else name] = values
     own = {n: v for n, v in found.items() if not any(w in n.lower() for w in ("val", "test"))}
     return own or found

@@ -37,6 +37,7 @@ class Result:
     curves: tuple[Output, ...] = ()
     artifacts: tuple[Output, ...] = ()
     headline: str = ""
+    plots: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ class Plan:
     """One partition's work, known before it is done.
 
     `params` and `inputs` decide the result together with the code, the seed and the environment; `reusable` is False where something
-    outside decides too (a source, the ledger). `failed`: why it cannot be done, where that is known beforehand.
+    outside decides too (a source, the ledger). `failed`: why it cannot be done, where that is known beforehand. `told` are the parameters
+    as the record shows them, where that is not how they decide; None: `params`. `artifacts` describe what was asked for, and so are no part
+    of what a recipe gives.
     """
 
     key: str
@@ -55,6 +58,8 @@ class Plan:
     seeds: dict[str, int] = field(default_factory=dict)
     reusable: bool = True
     failed: MlpipeError | None = None
+    told: dict[str, Any] | None = None
+    artifacts: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,6 +203,7 @@ def _to_json(result: Result) -> dict[str, Any]:
         "data": result.data,
         "params": result.params,
         "headline": result.headline,
+        "plots": result.plots,
     }
     return dict(coerce(body))
 
@@ -214,6 +220,8 @@ def _from_json(body: dict[str, Any]) -> Result:
         curves=made["curves"],
         artifacts=made["artifacts"],
         headline=body["headline"],
+        # What was remembered before there were any has none.
+        plots=body.get("plots", {}),
     )
 
 
@@ -243,7 +251,7 @@ def _record(
         recorded_at=ctx.now(),
         trigger=run.trigger,
         actor=run.actor,
-        params=coerce({**plan.params, **result.params}),
+        params=coerce({**(plan.params if plan.told is None else plan.told), **result.params}),
         metrics=result.metrics,
         curves=result.curves,
         inputs=plan.inputs,
@@ -254,9 +262,10 @@ def _record(
         cost=cost,
         verdict=result.verdict,
         findings=result.findings,
-        artifacts=result.artifacts,
+        artifacts=(*result.artifacts, *plan.artifacts),
         data=coerce(result.data),
         headline=result.headline,
+        plots=coerce(result.plots),
         owners=spec.owners,
         experiment=run.experiment,
         hypothesis=run.hypothesis,

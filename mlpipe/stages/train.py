@@ -20,6 +20,7 @@ from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.modeling import Model
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages import curves, description
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
 from mlpipe.stages.deadline import TooSlowError, deadline
@@ -42,17 +43,20 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         window = spec.partitions.before(key, spec.training_window)
         ctx.log(f"{spec.name}: collecting {len(window)} partitions to learn from for {key}")
         data = collect(spec, window, ctx)
+        fault = {"inject": ctx.run.inject} if ctx.run.inject else {}
         yield Plan(
             key,
             partial(_work, spec, key, window, data, ctx),
             inputs=data.inputs,
-            params=_params(spec, data) | ({"inject": ctx.run.inject} if ctx.run.inject else {}),
+            params=_params(spec, data) | fault,
             functions=functions,
             seeds={"seed": spec.seed},
+            told=description.told(spec, data.names, fault),
         )
 
 
 def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
+    """What decides, as it stands in recipes; the record tells it as `mlpipe.stages.description` does."""
     model = spec.model
     return {
         "model": model.estimator if model.estimator is not None else model.fit,
@@ -234,7 +238,7 @@ def _fit(
     train, valid = (Part(X[masks[p]].reset_index(drop=True), labels[masks[p]]) for p in ("train", "valid"))
     ctx.log(f"{spec.name}: learning from {len(train.y):,} rows and {len(kinds)} features")
     where = f"pipeline {spec.name}, partition {key}, model"
-    estimator, curves = fitted(spec, train, valid, kinds, where)
+    estimator, logged = fitted(spec, train, valid, kinds, where)
     draft = Bundle(
         estimator,
         encoding.task,
@@ -257,7 +261,9 @@ def _fit(
             ctx.store.put_bytes(to_bytes(profile(score_frame(bundle, scores), grid)), "profile", ".bin"),
         ),
     ]
-    made = [output(name, ctx.store.put_json(points, "curve")) for name, points in curves.items()]
+    lines = {**logged, **curves.staged(estimator, {"train": train, "valid": valid})}
+    made = [output(name, ctx.store.put_json(points, "curve")) for name, points in lines.items()]
+    heard, plots = curves.judged(lines, estimator)
     chosen = split.chosen_until if spec.partitions.every != "none" else None
     end = spec.partitions.window(key).start if spec.partitions.every != "none" else None
     details = {
@@ -267,16 +273,17 @@ def _fit(
         "split": split.bounds,
         "chosen_until": chosen,
         "data_end": end,
+        **heard,
     }
     if spec.features.missing:
         from mlpipe.stages import imputing
 
         details["missing"] = imputing.told(estimator.steps[0][1], train.X)
-    return _result(spec, base | details, outputs, made, findings, data, encoding)
+    result = _result(base | details, outputs, made, findings, data, encoding)
+    return replace(result, params=description.learned(spec, estimator), plots=plots)
 
 
 def _result(
-    spec: PipelineSpec,
     details: dict[str, Any],
     outputs: list[Output],
     curves: list[Output],

@@ -179,13 +179,31 @@ def by_fit(folder: Path, world: World, function: Any, **settings: Any) -> Pipeli
 def test_a_fit_function_has_parameters_and_curves(data: Path, shared: World) -> None:
     spec = by_fit(data, shared, fit)
     record = trained(spec, shared)
-    assert record.verdict == "trained" and record.params["model_params"] == {"C": 0.5}
+    assert record.verdict == "trained" and record.params["model"]["C"] == 0.5
+    assert record.params["model"]["fit"] == f"{__name__}:fit"
+    steps = record.params["model"]["fitted"]["steps"]
+    assert (steps["logisticregression"]["C"], steps["standardscaler"]["with_mean"]) == (0.5, True)
+    told = record.data["curves"]["log"]
+    assert (told["loss"]["verdict"], told["loss"]["last"], told["accuracy"]["better"]) == (
+        "improving",
+        1 / 3,
+        "higher",
+    )
+    assert record.plots["curves"]["log"]["loss"] == [[0, 1.0], [1, 0.5], [2, 1 / 3]]
     curve = shared.store.get_json(next(c.id for c in record.curves if c.name == "log"))
     assert [(p["step"], p["loss"]) for p in curve] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
     bundle = shared.store.get_bundle(record.output("bundle").id, trusted=spec.model.trusted)
     assert (bundle.input_example["hours"].dropna() >= 0).all()
     assert 0 < record.data["threshold"] < 1
     assert [f for f in record.code.fingerprints if f.endswith("fit")]
+
+
+def test_a_fit_function_need_not_take_a_log(data: Path, shared: World) -> None:
+    def plain(train: Any, valid: Any, params: dict[str, Any]) -> Any:
+        return fit(train, valid, params, lambda *_, **__: None)
+
+    record = trained(by_fit(data, shared, plain, name="plain"), shared)
+    assert record.verdict == "trained" and record.curves == () and "curves" not in record.data
 
 
 WRONG = {

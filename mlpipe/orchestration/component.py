@@ -1,7 +1,7 @@
 """The YAML door: `type: mlpipe.PipelineComponent` in a `defs.yaml`, and the two points where a subclass may step in."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -90,7 +90,7 @@ class PipelineComponent(dg.Component):
         given = {} if attributes is None else attributes.model_dump(exclude_unset=True)
         settings, lines, file = _written(given, context)
         spec = build_mapping(
-            _templated(settings, context, lines, file),
+            templated(settings, context.resolution_context.scope, lines, file),
             lines,
             file=file,
             prefix=("attributes",),
@@ -131,17 +131,16 @@ def _written(given: dict[str, Any], context: dg.ComponentLoadContext) -> tuple[d
     return given, {}, file
 
 
-def _templated(
-    value: Any, context: dg.ComponentLoadContext, lines: Lines, file: str, path: tuple[str | int, ...] = ()
+def templated(
+    value: Any, scope: Mapping[str, Any], lines: Lines, file: str, path: tuple[str | int, ...] = ()
 ) -> Any:
     """Values with `{{ … }}` filled in; all others as they were written, so that "1" stays text."""
     if isinstance(value, dict):
-        return {k: _templated(v, context, lines, file, (*path, k)) for k, v in value.items()}
+        return {k: templated(v, scope, lines, file, (*path, k)) for k, v in value.items()}
     if isinstance(value, list):
-        return [_templated(v, context, lines, file, (*path, i)) for i, v in enumerate(value)]
+        return [templated(v, scope, lines, file, (*path, i)) for i, v in enumerate(value)]
     if not isinstance(value, str) or not is_template(value):
         return value
-    scope = context.resolution_context.scope
     try:
         native = filled(value, scope)
         # Dagster's template turns the text "42" into a number. Where a key has a type, the text is right: it is read by that type.

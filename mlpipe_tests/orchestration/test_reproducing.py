@@ -1,0 +1,121 @@
+"""A past model made again from its record alone: in an empty folder, from the archive, and what is said when something is otherwise."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpipe.errors import DataError, NotFoundError, StoreError
+from mlpipe.ledger.references import Reference, referred
+from mlpipe.orchestration.reproducing import reproduce
+from mlpipe_tests.orchestration.past import TRAIN_AT, Past, lived
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield lived(tmp_path_factory.mktemp("past"), patch)
+
+
+def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`mlpipe reproduce` in a folder that holds nothing."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "MLPIPE", "OMP", "OPENBLAS"))}
+    return subprocess.run(
+        [sys.executable, "-m", "mlpipe", "reproduce", *arguments],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_version_comes_out_identical_in_an_empty_folder_that_never_ran_the_project(
+    past: Past, tmp_path: Path
+) -> None:
+    copy = past.copied(tmp_path / "copy")
+    before = {path for path, _ in copy.store.backend.list()}
+    (tmp_path / "empty").mkdir()
+    # Today the project makes other features: what was recorded is made again all the same, from the archive.
+    features = past.folder / "pastshop/features.py"
+    text = features.read_text()
+    features.write_text(text.replace("FACTOR = 2.0", "FACTOR = 3.0"))
+    try:
+        done = command(
+            tmp_path / "empty",
+            "pastshop@1",
+            "--store",
+            str(copy.store_folder),
+            "--json",
+            PYTHONPATH=str(past.folder),
+        )
+    finally:
+        features.write_text(text)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["verdict"] == "identical" and answer["version"] == 1
+    assert {"bundle", "score_grid", "score_profile", "log", "scored"} <= {
+        a["name"] for a in answer["outputs"]
+    }
+    assert all(a["verdict"] == "identical" for a in (*answer["outputs"], *answer["metrics"]))
+    assert "test.roc_auc" in {a["name"] for a in answer["metrics"]}
+    assert answer["read"] == 20 and not answer["differences"]
+    assert {path for path, _ in copy.store.backend.list()} == before
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_another_thread_count_is_told_and_a_sample_is_drawn_from_what_was_released(
+    past: Past, tmp_path: Path
+) -> None:
+    done = command(
+        tmp_path, "--sample", "5", "--seed", "7", "--store", str(past.store_folder), OMP_NUM_THREADS="2"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "drawn from 1 that were in production (--seed 7): pastshop@1" in done.stderr
+    assert "IDENTICAL" in done.stdout and "threads.OMP_NUM_THREADS" in done.stdout
+    assert "now 2" in done.stdout
+
+
+def test_a_tampered_input_is_named_with_its_partition(past: Past, tmp_path: Path) -> None:
+    copy = past.copied(tmp_path / "copy")
+    training = next(r for r in copy.records("train") if r.partition == TRAIN_AT)
+    read = next(i for i in training.inputs if i.name == "labels" and i.partition == "2024-01-05")
+    other = next(i for i in training.inputs if i.name == "labels" and i.partition == "2024-01-06")
+    at = copy.store_folder / copy.store.path_of(read.id)
+    at.chmod(0o644)
+    at.write_bytes((copy.store_folder / copy.store.path_of(other.id)).read_bytes())
+    with pytest.raises(StoreError, match="is not what it was") as caught:
+        reproduce(copy.store, referred(copy.store, "pastshop@production"))
+    assert "labels 2024-01-05" in caught.value.where
+    at.unlink()
+    done = command(tmp_path, training.id[:12], "--store", str(copy.store_folder))
+    assert (
+        done.returncode == 4 and "labels 2024-01-05" in done.stderr and "is not in the store" in done.stderr
+    )
+
+
+def test_rows_from_outside_and_decisions_cannot_be_made_again(past: Past) -> None:
+    for stage, why in (("ingest", "source outside"), ("register", "a decision")):
+        record = past.records(stage)[0]
+        with pytest.raises(DataError, match=why):
+            reproduce(past.store, Reference("pastshop", record.id))
+
+
+@pytest.mark.parametrize("stage", ["validate", "feature", "label", "predict", "monitor"])
+@pytest.mark.long
+def test_what_other_stages_made_comes_out_identical_too(past: Past, stage: str) -> None:
+    record = past.records(stage)[-1]
+    answer = reproduce(past.store, Reference("pastshop", record.id))
+    assert answer["verdict"] == "identical", answer
+
+
+def test_without_its_code_it_says_so(past: Past, tmp_path: Path) -> None:
+    copy = past.copied(tmp_path / "copy")
+    training = copy.records("train")[0]
+    (copy.store_folder / copy.store.path_of(training.code.archive)).unlink()
+    with pytest.raises(NotFoundError, match="archive of its code"):
+        reproduce(copy.store, Reference("pastshop", training.id))

@@ -122,6 +122,41 @@ class LedgerConflictError(LedgerError):
     """Somebody else decided first, and this decision's precondition no longer holds."""
 
 
+class QueryError(MlpipeError):
+    """A query is wrong. Its message shows the query with a caret under the place.
+
+    Parameters
+    ----------
+    what
+        One sentence: what is wrong, and what was expected.
+    query
+        The query as it was written.
+    at
+        Position of the mistake in it, from 0; its length: the end.
+    fix
+        One sentence: what to do. May be empty.
+    """
+
+    def __init__(self, what: str, *, query: str, at: int, fix: str = "") -> None:
+        super().__init__(what, fix=fix)
+        self.query, self.at = query, at
+
+    def __str__(self) -> str:
+        start = max(0, self.at - 60)
+        line = "".join(c if c.isprintable() else " " for c in self.query[start : self.at + 60])
+        ahead, behind = "… " if start else "", " …" if self.at + 60 < len(self.query) else ""
+        caret = " " * (len(ahead) + self.at - start) + "^"
+        lines = [self.what, f"  {ahead}{line}{behind}", f"  {caret}"]
+        return "\n".join([*lines, self.fix] if self.fix else lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _query_again, (self.what, self.query, self.at, self.fix)
+
+
+def _query_again(what: str, query: str, at: int, fix: str) -> QueryError:
+    return QueryError(what, query=query, at=at, fix=fix)
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """Sentence that lists close names, or all known ones when none is close. Empty when nothing is known."""
     close = get_close_matches(name, known, n=3, cutoff=0.6)

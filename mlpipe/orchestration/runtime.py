@@ -14,8 +14,9 @@ import dagster as dg
 from mlpipe.errors import MlpipeError, did_you_mean
 from mlpipe.ledger.chain import Ledger
 from mlpipe.orchestration.events import EXPERIMENT_TAG, DagsterHeads
-from mlpipe.records.capture import archive, commit
-from mlpipe.records.record import Found, Trigger
+from mlpipe.records.archive import archived
+from mlpipe.records.capture import commit, installed
+from mlpipe.records.record import Code, Found, Trigger
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, Run
 from mlpipe.stores.place import default_url
@@ -92,9 +93,20 @@ def instance_at(home: str) -> dg.DagsterInstance:
 
 
 @lru_cache(maxsize=32)
-def archived(url: str, folder: Path) -> str:
-    """Id of the archive of a project's importable files, put into the store once a process."""
-    return open_store(url).put_bytes(archive(folder), "code", ".zip").id
+def code_of(url: str, folder: Path, beside: tuple[str, ...] = ()) -> Code:
+    """Where the code of a pipeline's folder is: its archive, put into the store once a process, and the commit.
+
+    `beside`: further files that the pipeline names; see `mlpipe.records.archive.archived`.
+    """
+    made = archived(folder, beside)
+    put = open_store(url).put_bytes(made.data, "code", ".zip")
+    return Code(archive=put.id, base=made.base, withheld=made.withheld, commit=commit(str(folder)))
+
+
+@lru_cache(maxsize=8)
+def installed_id(url: str) -> str:
+    """Content id of the list of everything that is installed here, put into the store once a process."""
+    return open_store(url).put_json(installed(), "report").id
 
 
 def who() -> str:
@@ -188,14 +200,19 @@ def context_of(
         behind = DagsterHeads(instance_at(tags[FACTS_TAG]), "", started) if FACTS_TAG in tags else None
         _HEADS[run_id] = DagsterHeads(context.instance, run_id, started, run.as_of, behind)
     store = open_store(url)
+    suites = tuple(s.contract.suite for s in spec.sources.values() if s.contract.suite is not None)
+    code = code_of(url, spec.base_dir, suites)
     return Context(
         store=store,
         ledger=ledger_of(spec, store, tags.get(LEDGER_TAG)),
         heads=_HEADS[run_id],
         run=run,
         now=now,
-        archive=archived(url, spec.base_dir),
-        commit=commit(str(spec.base_dir)),
+        archive=code.archive,
+        base=code.base,
+        withheld=code.withheld,
+        commit=code.commit,
+        installed=installed_id(url),
         log=context.log.info,
         upstream=upstream or {},
     )

@@ -1,14 +1,11 @@
 """What a record says about the code, the machine and the cost, captured without a line of the user's."""
 
-import hashlib
-import io
 import os
 import platform
 import resource
 import socket
 import subprocess
 import time
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -16,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from mlpipe.records.codec import digest
+from mlpipe.records.machine import flags, gpus
 from mlpipe.records.record import Cost, Environment
 
 PACKAGES = (
@@ -45,8 +43,6 @@ RESULT_PACKAGES = (
     "catboost",
 )
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-SKIPPED = {".venv", "venv", "node_modules", "__pycache__", "build", "dist", "site-packages"}
-ARCHIVE_LIMIT = 8 * 2**20
 
 
 @lru_cache(maxsize=1)
@@ -62,11 +58,11 @@ def mlpipe_version() -> str:
 def environment() -> Environment:
     """This process's environment. `id` covers what can change a result: packages, Python, CPU kind, BLAS kernel, threads.
 
-    No environment variable enters but the thread counts and the image digest (`MLPIPE_IMAGE_DIGEST`).
+    No environment variable enters but the thread counts, the image digest (`MLPIPE_IMAGE_DIGEST`) and `mlpipe.records.machine.FLAGS`.
     """
     packages = {name: v for name in PACKAGES if (v := _version(name))}
     threads = {name: os.environ.get(name, "") for name in THREADS}
-    blas = _blas()
+    blas, found = _blas(), gpus()
     python = platform.python_version()
     decisive = {
         "packages": {n: packages[n] for n in RESULT_PACKAGES if n in packages},
@@ -77,16 +73,31 @@ def environment() -> Environment:
     }
     return Environment(
         id=digest(decisive),
-        lock=digest({d.metadata["Name"]: d.version for d in metadata.distributions()}),
+        lock=digest(installed()),
         python=python,
         packages=packages,
         platform=platform.platform(),
         cpu=_cpu(),
         blas=blas,
         threads=threads,
+        gpu=found.model,
+        gpus=found.count,
+        driver=found.driver,
+        cuda=found.cuda,
         image=os.environ.get("MLPIPE_IMAGE_DIGEST", ""),
         host=socket.gethostname(),
     )
+
+
+@lru_cache(maxsize=1)
+def installed() -> dict[str, str]:
+    """Version of every installed distribution, by name."""
+    return {d.metadata["Name"]: d.version for d in metadata.distributions()}
+
+
+def environment_now(list_id: str = "") -> Environment:
+    """`environment`, with the flags as they stand at this moment, and the content id of the list of what is installed."""
+    return environment().model_copy(update={"flags": flags(), "installed": list_id})
 
 
 def _version(name: str) -> str:
@@ -123,8 +134,17 @@ class Meter:
     cost = Cost()
 
 
+_BEFORE = [0.0]
+"""Most memory held before the last stretch of work began, in MiB."""
+
+
 def peak_mib() -> float:
     """Most memory that this process has held so far, in MiB."""
+    return max(_BEFORE[0], _high_water())
+
+
+def _high_water() -> float:
+    """Most memory held since the process, or the last measured stretch of its work, began."""
     # Linux's getrusage counts what the parent held when it started this process; VmHWM begins anew with the program.
     with suppress(OSError), Path("/proc/self/status").open() as status:
         for line in status:
@@ -134,17 +154,26 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 
 
+def _anew() -> None:
+    """Let the kernel count the most memory held from now on. Where it cannot, a stretch is told the peak of the process."""
+    _BEFORE[0] = peak_mib()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 @contextmanager
-def metered() -> Iterator[Meter]:
-    """Measure wall time, CPU time and peak memory of the body."""
+def metered(before: Cost | None = None) -> Iterator[Meter]:
+    """Measure wall time, CPU time and peak memory of the body, and add them to what was measured before."""
+    _anew()
+    earlier = Cost() if before is None else before
     meter, wall, cpu = Meter(), time.perf_counter(), time.process_time()
     try:
         yield meter
     finally:
         meter.cost = Cost(
-            wall_s=round(time.perf_counter() - wall, 6),
-            cpu_s=round(time.process_time() - cpu, 6),
-            peak_mib=round(peak_mib(), 1),
+            wall_s=round(earlier.wall_s + time.perf_counter() - wall, 6),
+            cpu_s=round(earlier.cpu_s + time.process_time() - cpu, 6),
+            peak_mib=round(max(earlier.peak_mib, _high_water()), 1),
         )
 
 
@@ -168,36 +197,3 @@ def commit(folder: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return head.stdout.strip() + ("+changed" if dirty.strip() else "")
-
-
-def archive(folder: Path) -> bytes:
-    """Zip of a project's importable files (``.py`` and ``.yaml``), the same bytes for the same files.
-
-    Hidden folders, environments, links and files over 1 MiB are left out; past 8 MiB in all the largest are left out too.
-    """
-    files: list[tuple[str, bytes]] = []
-    for place, folders, names in os.walk(folder):
-        # Pruned, not filtered: an environment holds more files than all projects.
-        folders[:] = [f for f in folders if _shown(f) and not (Path(place) / f).is_symlink()]
-        for path in (Path(place) / name for name in names if _shown(name)):
-            if path.suffix not in (".py", ".yaml", ".yml") or path.is_symlink() or not path.is_file():
-                continue
-            if path.stat().st_size <= 2**20:
-                files.append((path.relative_to(folder).as_posix(), path.read_bytes()))
-    files.sort()
-    while sum(len(data) for _, data in files) > ARCHIVE_LIMIT:
-        files.remove(max(files, key=lambda f: len(f[1])))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
-        for name, data in files:
-            bundle.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-    return buffer.getvalue()
-
-
-def _shown(name: str) -> bool:
-    return name not in SKIPPED and not name.startswith(".")
-
-
-def archive_id(data: bytes) -> str:
-    """Content id of an archive."""
-    return "code-" + hashlib.blake2b(data, digest_size=20).hexdigest()

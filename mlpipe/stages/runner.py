@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from mlpipe.core.fingerprint import fingerprint
 from mlpipe.errors import MlpipeError
-from mlpipe.records.capture import environment, metered, mlpipe_version
+from mlpipe.records.capture import environment, environment_now, metered, mlpipe_version
 from mlpipe.records.codec import coerce, digest, head_of, sealed, to_bytes
-from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record
+from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record, Trigger
+from mlpipe.records.secrets import scrubbed, scrubbed_text
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.failures import Failures, attempted, placed
@@ -94,10 +95,10 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     failures = Failures(spec.name, stage.asset, len(keys))
     with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
         try:
-            for plan in stage.plans(spec, keys, ctx):
+            for plan, looked in _looked(stage.plans(spec, keys, ctx)):
                 if plan.functions not in codes:
                     codes[plan.functions] = code_of(stage, plan.functions, ctx)
-                made = _made(stage, spec, plan, codes[plan.functions], ctx)
+                made = _made(stage, spec, plan, codes[plan.functions], looked, ctx)
                 if isinstance(made, MlpipeError):
                     if not failures.add(plan.key, made, tried=plan.failed is None):
                         break
@@ -121,13 +122,23 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
             yield _durable(done)
 
 
+def _looked(plans: Iterator[Plan]) -> Iterator[tuple[Plan, Cost]]:
+    """Plans with what it cost to make each: a stage looks at its inputs there. What serves several partitions is counted for the first."""
+    while True:
+        with metered() as meter:
+            plan = next(plans, None)
+        if plan is None:
+            return
+        yield plan, meter.cost
+
+
 def _made(
-    stage: Stage, spec: PipelineSpec, plan: Plan, code: Code, ctx: Context
+    stage: Stage, spec: PipelineSpec, plan: Plan, code: Code, looked: Cost, ctx: Context
 ) -> tuple[Record, Result] | MlpipeError:
     """What one partition came to; or its error, where that is its own."""
     if plan.failed is not None:
         return plan.failed
-    with metered() as meter:
+    with metered(looked) as meter:
         made = attempted(partial(_result, stage, plan, code, ctx))
     if isinstance(made, MlpipeError):
         return made
@@ -205,7 +216,7 @@ def _to_json(result: Result) -> dict[str, Any]:
         "headline": result.headline,
         "plots": result.plots,
     }
-    return dict(coerce(body))
+    return dict(scrubbed(coerce(body)))
 
 
 def _from_json(body: dict[str, Any]) -> Result:
@@ -236,7 +247,11 @@ def _record(
     code: Code,
     cost: Cost,
 ) -> Record:
-    run = ctx.run
+    run, trigger = ctx.run, ctx.run.trigger
+    why = Trigger(
+        kind=trigger.kind, reason=scrubbed_text(trigger.reason), details=scrubbed(dict(trigger.details))
+    )
+    params = plan.params if plan.told is None else plan.told
     return Record(
         pipeline=spec.name,
         segment=ctx.segment,
@@ -249,29 +264,48 @@ def _record(
         reused=reused,
         as_of=run.as_of,
         recorded_at=ctx.now(),
-        trigger=run.trigger,
+        trigger=why,
         actor=run.actor,
-        params=coerce({**(plan.params if plan.told is None else plan.told), **result.params}),
+        params=scrubbed(coerce({**params, **result.params})),
         metrics=result.metrics,
         curves=result.curves,
         inputs=plan.inputs,
         outputs=result.outputs,
         code=code,
-        environment=environment(),
+        environment=environment_now(ctx.installed),
         seeds=plan.seeds,
         cost=cost,
         verdict=result.verdict,
-        findings=result.findings,
+        findings=tuple(map(_told, (*result.findings, *_withheld(stage, code)))),
         artifacts=(*result.artifacts, *plan.artifacts),
-        data=coerce(result.data),
-        headline=result.headline,
+        data=scrubbed(coerce(result.data)),
+        headline=scrubbed_text(result.headline),
         plots=coerce(result.plots),
         owners=spec.owners,
-        experiment=run.experiment,
-        hypothesis=run.hypothesis,
-        notes=run.note,
-        tags={**spec.tags, **run.tags},
+        experiment=scrubbed_text(run.experiment),
+        hypothesis=scrubbed_text(run.hypothesis),
+        notes=scrubbed_text(run.note),
+        tags=scrubbed({**spec.tags, **run.tags}),
     )
+
+
+def _told(found: Found) -> Found:
+    return Found(
+        what=scrubbed_text(found.what), where=scrubbed_text(found.where), fix=scrubbed_text(found.fix)
+    )
+
+
+LEARNING = ("train", "trial")
+"""Stages whose records tell what is missing from the archive of the code: from them models are made again."""
+
+
+def _withheld(stage: Stage, code: Code) -> Iterator[Found]:
+    for file, why in code.withheld.items() if stage.name in LEARNING else ():
+        yield Found(
+            what=f"the file is not in the archive of the code: {why}",
+            where=file,
+            fix="Read secrets from the environment, and commit large files elsewhere: the model cannot be made again without this file.",
+        )
 
 
 def stored(store: Store, name: str, frame: Any, keys: Sequence[str] = ()) -> Output:

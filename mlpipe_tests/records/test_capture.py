@@ -1,17 +1,17 @@
 """What a record says of code, machine and cost: nothing secret, and the same for the same."""
 
-import io
 import os
 import re
 import subprocess
 import sys
 import time
-import zipfile
+import types
 from pathlib import Path
 
 import pytest
 
-from mlpipe.records.capture import ARCHIVE_LIMIT, archive, archive_id, commit, environment, metered, peak_mib
+from mlpipe.records.capture import commit, environment, environment_now, installed, metered, peak_mib
+from mlpipe.records.machine import flags, gpus, parsed
 
 
 def test_no_variable_of_the_environment_enters_but_those_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,50 +45,6 @@ def test_threads_decide_the_environment_and_the_image_does_not(monkeypatch: pyte
         assert of(OMP_NUM_THREADS="1") == of(MLPIPE_IMAGE_DIGEST="x") != of(OMP_NUM_THREADS="2")
     finally:
         environment.cache_clear()
-
-
-def project(folder: Path) -> Path:
-    (folder / "package" / "deep").mkdir(parents=True)
-    (folder / "package" / "a.py").write_text("A = 1")
-    (folder / "package" / "deep" / "b.yaml").write_text("b: 1")
-    (folder / "notes.txt").write_text("no code")
-    (folder / "big.py").write_text("#" * (2**20 + 1))
-    for hidden in (".venv", ".git", "venv", "node_modules", "__pycache__", "package/.cache", "build"):
-        (folder / hidden).mkdir(parents=True)
-        (folder / hidden / "c.py").write_text("secret")
-    (folder / ".env.py").write_text("secret")
-    outside = folder.parent / "outside"
-    outside.mkdir()
-    (outside / "d.py").write_text("secret")
-    (folder / "linked").symlink_to(outside)
-    (folder / "link.py").symlink_to(outside / "d.py")
-    return folder
-
-
-def test_an_archive_holds_the_projects_code_and_nothing_hidden(tmp_path: Path) -> None:
-    data = archive(project(tmp_path / "project"))
-    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-        assert bundle.namelist() == ["package/a.py", "package/deep/b.yaml"]
-        assert bundle.read("package/a.py") == b"A = 1"
-    assert b"secret" not in data
-
-
-def test_an_archive_is_the_same_for_the_same_files(tmp_path: Path) -> None:
-    first, second = (project(tmp_path / n / "project") for n in ("one", "two"))
-    os.utime(second / "package" / "a.py", (1, 1))
-    assert archive(first) == archive(second)
-    assert archive_id(archive(first)) == archive_id(archive(second))
-    (second / "package" / "a.py").write_text("A = 2")
-    assert archive_id(archive(first)) != archive_id(archive(second))
-
-
-def test_an_archive_has_a_limit(tmp_path: Path) -> None:
-    for i in range(12):
-        (tmp_path / f"m{i:02}.py").write_text("#" * (2**20 - i))
-    data = archive(tmp_path)
-    assert len(data) < ARCHIVE_LIMIT + 10_000
-    with zipfile.ZipFile(io.BytesIO(data)) as bundle:
-        assert bundle.namelist() == [f"m{i:02}.py" for i in range(4, 12)]
 
 
 def test_a_commit_says_when_the_folder_was_changed(tmp_path: Path) -> None:
@@ -130,3 +86,95 @@ def test_the_peak_is_that_of_this_process_not_of_the_one_that_started_it() -> No
     ).stdout
     assert float(told) < len(held) / 2**20 - 200
     assert peak_mib() >= len(held) / 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts the peak of a stretch of work")
+def test_each_stretch_of_work_has_a_peak_of_its_own() -> None:
+    with metered() as large:
+        held = bytearray(200 * 2**20)
+        held[::4096] = b"x" * len(held[::4096])
+        del held
+    with metered() as small:
+        pass
+    assert large.cost.peak_mib > small.cost.peak_mib + 150
+    assert peak_mib() >= large.cost.peak_mib
+    with metered(large.cost) as both:
+        pass
+    assert both.cost.peak_mib == large.cost.peak_mib and both.cost.wall_s >= large.cost.wall_s
+
+
+ANSWER = """
+==============NVSMI LOG==============
+
+Timestamp                                 : Wed Mar  6 10:00:00 2024
+Driver Version                            : 535.104.05
+CUDA Version                              : 12.2
+
+Attached GPUs                             : 2
+GPU 00000000:01:00.0
+    Product Name                          : NVIDIA H100 80GB HBM3
+    Product Brand                         : NVIDIA
+GPU 00000000:02:00.0
+    Product Name                          : NVIDIA H100 80GB HBM3
+"""
+
+
+def test_graphics_processors_are_read_from_what_the_driver_says() -> None:
+    found = parsed(ANSWER)
+    assert (found.model, found.count) == ("NVIDIA H100 80GB HBM3", 2)
+    assert (found.driver, found.cuda) == ("535.104.05", "12.2")
+    assert parsed("").count == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "count"),
+    [
+        (f"cat <<'E'\n{ANSWER}\nE\n", 2),
+        ("exit 9", 0),
+        ("exec sleep 30", 0),
+        (f"cat <<'E'\n{ANSWER}\nE\nexit 6", 0),
+    ],
+)
+def test_the_driver_is_asked_once_and_may_fail_or_hang(
+    script: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\n{script}")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr("mlpipe.records.machine.TIMEOUT", 0.5)
+    environment.cache_clear()
+    gpus.cache_clear()
+    try:
+        found = environment()
+        environment.cache_clear()
+        assert environment() == found
+    finally:
+        environment.cache_clear()
+        gpus.cache_clear()
+    assert found.gpus == count and (tmp_path / "asked").read_text() == "asked\n"
+    assert (found.cuda, found.driver) == (("12.2", "535.104.05") if count else ("", ""))
+
+
+def test_flags_are_those_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert environment_now().flags["PYTHONHASHSEED"] == "7" and "torch.deterministic" not in flags()
+    cudnn = types.SimpleNamespace(deterministic=True, benchmark=False)
+    torch = types.SimpleNamespace(
+        are_deterministic_algorithms_enabled=lambda: True, backends=types.SimpleNamespace(cudnn=cudnn)
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.delenv("PYTHONHASHSEED")
+    found = environment_now("report-1")
+    assert found.installed == "report-1" and "PYTHONHASHSEED" not in found.flags
+    assert found.flags["torch.deterministic"] == "True"
+    assert (found.flags["torch.cudnn.deterministic"], found.flags["torch.cudnn.benchmark"]) == (
+        "True",
+        "False",
+    )
+    assert found.id == environment().id
+
+
+def test_everything_that_is_installed_is_listed() -> None:
+    assert installed()["numpy"] == environment().packages["numpy"] and len(installed()) > 50

@@ -34,13 +34,14 @@ def add(commands: Any) -> None:
         made.set_defaults(call=call)
 
 
-def _store_at(args: argparse.Namespace) -> "Store":
+def store_at(args: argparse.Namespace, *, create: bool = False) -> "Store":
+    """The store that `--store` names, or the default one; with `create` it is made where there is none."""
     from mlpipe.stores.place import default_url
     from mlpipe.stores.store import Store
 
     url = args.store or default_url()
     try:
-        return Store.open(url, create=False)
+        return Store.open(url, create=create)
     except NotFoundError:
         raise NotFoundError(
             f"there is no store at {url}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
@@ -52,7 +53,7 @@ def store_verify(args: argparse.Namespace) -> int:
     from mlpipe.ledger.verify import verify_all
     from mlpipe.stores.verify import verify
 
-    store = _store_at(args)
+    store = store_at(args)
     report = verify(store)
     chains, problems = verify_all(store.backend)
     found = [*report.problems, *problems]
@@ -70,5 +71,5 @@ def store_du(args: argparse.Namespace) -> int:
     from mlpipe.stores.verify import du
     from mlpipe.views.summary import sizes
 
-    print(sizes(du(_store_at(args))))
+    print(sizes(du(store_at(args))))
     return 0

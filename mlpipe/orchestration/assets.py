@@ -11,6 +11,7 @@ from mlpipe.errors import NotFoundError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import CHECKS, GOOD, check_results, check_specs, range_evaluations
 from mlpipe.orchestration.events import metadata_of, newest, provenance
 from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed
+from mlpipe.orchestration.lineage import lineage_sent
 from mlpipe.orchestration.production import report_production
 from mlpipe.orchestration.runtime import (
     BACKFILL_TAG,
@@ -92,6 +93,7 @@ def build_asset(
         except BaseException:
             _keep(context, spec, name, shown, ctx, todo, records)
             raise
+        lineage_sent(records, ctx.store.url, context.log.warning)
         refreshed = [r for r in records if r.partition in before]
         changed = [r for r in refreshed if not unchanged(before[r.partition], head_of(r))]
         if changed:

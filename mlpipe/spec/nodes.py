@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
+from mlpipe.errors import MlpipeError
+
 KeyPath = tuple[str | int, ...]
 """Where a value stands: the keys and positions that lead to it."""
 
@@ -99,6 +101,20 @@ def _name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+
+
+def checked_name(value: str) -> str:
+    """A pipeline's name that was typed, unchanged.
+
+    Raises
+    ------
+    MlpipeError
+        It is none; saying what one looks like.
+    """
+    try:
+        return _name(value)
+    except ValueError as error:
+        raise MlpipeError(str(error)) from None
 
 
 def one_of(kind: str, known: Callable[[], tuple[str, ...]]) -> Any:

@@ -183,6 +183,18 @@ def bundle_id(data: bytes) -> str:
     return _open(data).id
 
 
+def features_of(data: bytes) -> tuple[tuple[str, str], ...]:
+    """Name and pandas dtype of each column that the model in `data` takes. Builds nothing of the model.
+
+    Raises
+    ------
+    BundleError
+        The bytes are damaged.
+    """
+    signature = _open(data).manifest["signature"]
+    return tuple((str(name), str(dtype)) for name, dtype in signature["features"])
+
+
 def _manifest(bundle: Bundle) -> dict[str, Any]:
     return {
         "format": FORMAT,

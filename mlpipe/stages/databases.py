@@ -20,6 +20,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import SqlSource
 from mlpipe.stages.passing import passing
 
+MOST_ENDS = 1000
 MARGIN = timedelta(days=1)
 """A table is asked for this much more on both sides, and cut exactly afterwards: local times that happen twice or never, and text in
 whatever spelling, cannot be compared exactly by the database."""
@@ -48,10 +49,19 @@ def queried(statement: Any, connection: Any) -> pd.DataFrame:
     return frame
 
 
-def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | None:
-    """Least and greatest event time of a table, as the database gives them; None for a query, and for a table without rows.
+def extremes(source: SqlSource, spec: PipelineSpec, where: str, share: float) -> tuple[pd.Series, int] | None:
+    """The least and the greatest event times of a table, as the database gives them; None for a query, and for a table without rows.
 
-    All different ones where their declared form is such that the database cannot tell which is the least.
+    Parameters
+    ----------
+    share
+        Of all rows, how many besides the very least and the very greatest are given, at either end; at most `MOST_ENDS`.
+
+    Returns
+    -------
+    tuple of Series and int
+        Times, and how many besides the first and the last there are at either end. All different times, and 0, where their declared form
+        is such that the database cannot tell which is the least.
 
     Raises as `query`.
     """
@@ -70,9 +80,18 @@ def extremes(source: SqlSource, spec: PipelineSpec, where: str) -> pd.Series | N
         if not order or (form is not None and form.null):
             # Least and greatest mean nothing where times are not in order, or where one of them stands for no value.
             every = connection.execute(sa.select(time).distinct().where(time.is_not(None))).scalars().all()
-            return pd.Series(list(every)) if every else None
-        row = connection.execute(sa.select(sa.func.min(time), sa.func.max(time))).one()
-    return None if row[0] is None else pd.Series(list(row))
+            return (pd.Series(list(every)), 0) if every else None
+        least, greatest, count = connection.execute(
+            sa.select(sa.func.min(time), sa.func.max(time), sa.func.count(time))
+        ).one()
+        few = min(int(share * count), MOST_ENDS)
+        ends = []
+        for way in (time.asc(), time.desc()) if few else ():
+            known = sa.select(time).where(time.is_not(None)).order_by(way).limit(few + 1)
+            ends.append(list(connection.execute(known).scalars()))
+    if not few:
+        return None if least is None else (pd.Series([least, greatest]), 0)
+    return pd.Series([*ends[0], *reversed(ends[1])]), few
 
 
 def counted(source: SqlSource, spec: PipelineSpec, where: str) -> int | None:

@@ -21,21 +21,23 @@ STRAYS = 0.01
 """At most this share of rows may lie far before all others, and as many far after them."""
 
 
-def without_strays(times: "pd.Series[Any]") -> "pd.Series[Any]":
+def without_strays(times: "pd.Series[Any]", few: int | None = None) -> "pd.Series[Any]":
     """Times without the few that lie farther from all others than these do from each other: a clock that was reset, a year mistyped.
 
     Parameters
     ----------
     times
         Instants, without nulls, in any order.
+    few
+        How many at either end may be strays; default: one in a hundred.
 
     Returns
     -------
     pandas.Series
-        The same but at most one in a hundred at either end. Where all others lie within thirty days, a stray is more than thirty days away.
+        The same but at most so many at either end. Where all others lie within thirty days, a stray is more than thirty days away.
     """
     ordered = times.dt.tz_convert(None).sort_values().to_numpy()
-    few = int(STRAYS * len(ordered))
+    few = int(STRAYS * len(ordered)) if few is None else few
     if not few:
         return times
     reach = max(ordered[-1 - few] - ordered[few], np.timedelta64(30, "D"))
@@ -78,7 +80,7 @@ def extent(
     name = spec.primary
     where = f"pipeline {spec.name}, source {name}"
     ended = min(calendar.last_end or now, now)
-    found = _instants(spec, spec.sources[name], ended, where)
+    found, few = _instants(spec, spec.sources[name], ended, where)
     if found is None:
         keys = calendar.complete_until(ended)
     elif not len(found):
@@ -92,9 +94,10 @@ def extent(
         if tell and len(future):
             rows = "rows lie" if ends_alone else f"{len(future):,} of {len(found):,} rows lie"
             tell(f"{where}: {rows} in the future, up to {future.max():%Y-%m-%d %H:%M} UTC, and are left out")
-        # Where files are named after partitions, somebody has put each of them there.
-        if isinstance(source, Files) and not source.templated and len(future) < len(found):
-            found = _near(found[found <= pd.Timestamp(now)], where, tell)
+        # Of a table only so many times at either end are known, and those in the future are some of them.
+        few = max(few - len(future), 0) if ends_alone and few else few
+        if few != 0 and len(future) < len(found):
+            found = _near(found[found <= pd.Timestamp(now)], few, where, tell, counted=not ends_alone)
         keys = _covered(calendar, found, ended, ends_alone=ends_alone)
     if not keys:
         rows = "" if found is None or not len(found) else f"; its rows lie in {found.min()} to {found.max()}"
@@ -106,12 +109,15 @@ def extent(
     return keys[0], keys[-1]
 
 
-def _near(found: "pd.Series[Any]", where: str, tell: Callable[[str], None] | None) -> "pd.Series[Any]":
-    near = without_strays(found)
+def _near(
+    found: "pd.Series[Any]", few: int | None, where: str, tell: Callable[[str], None] | None, *, counted: bool
+) -> "pd.Series[Any]":
+    near = without_strays(found, few)
     far = found[(found < near.min()) | (found > near.max())]
     if tell and len(far):
+        rows = f"{len(far):,} of {len(found):,} rows lie" if counted else f"{len(far):,} rows lie"
         tell(
-            f"{where}: {len(far):,} of {len(found):,} rows lie far from all others, such as one of {far.iloc[0]:%Y-%m-%d %H:%M} UTC, and "
+            f"{where}: {rows} far from all others, such as one of {far.iloc[0]:%Y-%m-%d %H:%M} UTC, and "
             "are left out; name --from and --to to have their partitions too"
         )
     return near
@@ -158,23 +164,26 @@ def batches(spec: PipelineSpec, keys: Sequence[str]) -> list[tuple[str, str]]:
 _TICK = pd.Timedelta(microseconds=1).to_pytimedelta()
 
 
-def _instants(spec: PipelineSpec, source: Source, ended: datetime, where: str) -> pd.Series | None:
-    """Instants between which all rows lie; None when nobody can say."""
+def _instants(
+    spec: PipelineSpec, source: Source, ended: datetime, where: str
+) -> tuple[pd.Series | None, int | None]:
+    """Instants between which all rows lie, None when nobody can say; and how many at either end may be strays (None: by their number)."""
     if isinstance(source, Files) and source.templated:
-        return pd.Series(list(_named(spec, source, ended)), dtype="datetime64[us, UTC]")
+        # Files are named after partitions: somebody has put each of them there.
+        return pd.Series(list(_named(spec, source, ended)), dtype="datetime64[us, UTC]"), 0
     if source.event_time is None:
-        return None
+        return None, 0
     if isinstance(source, SqlSource):
-        both = None if source.table is None else extremes(source, spec, where)
+        both = None if source.table is None else extremes(source, spec, where, STRAYS)
         if both is None:
-            return None if source.query is not None else pd.Series(dtype="datetime64[us, UTC]")
-        frame = pd.DataFrame({source.event_time: both})
+            return (None if source.query is not None else pd.Series(dtype="datetime64[us, UTC]")), 0
+        frame = pd.DataFrame({source.event_time: both[0]})
         alone = source.model_copy(update={"columns": (), "keys": (), "join": None})
-        return timed(frame, alone, spec.partitions, where)[source.event_time].dropna()
+        return timed(frame, alone, spec.partitions, where)[source.event_time].dropna(), both[1]
     if isinstance(source, Files):
         frame = timed(read(source, spec.base_dir, None, where), source, spec.partitions, where)
-        return frame[source.event_time].dropna()
-    return None
+        return frame[source.event_time].dropna(), None
+    return None, 0
 
 
 def _named(spec: PipelineSpec, source: Files, ended: datetime) -> Iterator[datetime]:

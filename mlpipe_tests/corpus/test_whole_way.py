@@ -11,8 +11,8 @@ from mlpipe_tests.corpus.walk import walked
 
 ACCEPTED = [c for c in ALL if not c.expect.refused]
 """`test_corpus` has shown the others to be refused before there is anything to run."""
-QUICK = ("decimal_commas", "a_table_of_sqlite")
-"""Cases that go the whole way in the quick tests too."""
+QUICK = ("decimal_commas",)
+"""Cases that go the whole way in the quick tests too; a table of a database does in `test_init_postgres`."""
 
 
 def whole_way(case: Case, folder: Path) -> None:

@@ -342,6 +342,7 @@ def finished(folder: Path, faults: int) -> tuple[dict[tuple[str, str, str], str]
     return made, len(again)
 
 
+@pytest.mark.long
 def test_in_a_process_of_its_own_a_flaky_source_changes_nothing(tmp_path: Path) -> None:
     expected, none = finished(tmp_path / "calm", 0)
     made, again = finished(tmp_path / "flaky", 2)

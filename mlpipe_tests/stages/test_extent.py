@@ -122,3 +122,24 @@ def test_a_row_far_after_all_others_makes_no_thousand_partitions(tmp_path: Path)
     spec, told = spec_of(tmp_path, csv(tmp_path, times)), []
     assert extent(spec, NOW, told.append) == ("2024-01-02", "2024-01-14")
     assert len(told) == 1 and "1 of 301 rows lie far from all others, such as one of 2024-05-20" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "last", "left"),
+    [
+        ([], "2024-01-14", ""),
+        (["2024-05-20 00:00:00"], "2024-01-14", "1 rows lie far"),
+        (["2031-01-01 00:00:00", "2024-05-20 00:00:00"], "2024-01-14", "1 rows lie far"),
+        (["2024-05-20 00:00:00"] * 9, "2024-05-20", ""),
+        (["2031-01-01 00:00:00"] * 9, "2024-05-31", ""),
+    ],
+)
+def test_a_row_far_after_all_others_of_a_table(tmp_path: Path, more: list[str], last: str, left: str) -> None:
+    times = [*pd.date_range("2024-01-02", periods=300, freq="h").astype(str), *more]
+    with sqlite3.connect(tmp_path / "rows.db") as connection:
+        connection.execute("create table orders (at text, x real, y integer)")
+        connection.executemany("insert into orders values (?, 1.0, 0)", [(t,) for t in times])
+    told: list[str] = []
+    spec = spec_of(tmp_path, ml.SQL("sqlite:///rows.db", "orders", event_time="at"))
+    assert extent(spec, NOW, told.append) == ("2024-01-02", last)
+    assert [t for t in told if "far" in t] == [t for t in told if left and left in t]

@@ -7,9 +7,9 @@ from typing import Any
 
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names
-from mlpipe.index.schema import COLUMNS, FLAGS, TIMES
+from mlpipe.index.schema import COLUMNS, FLAGS, PACKED, TIMES
 
-SELECTED = (*COLUMNS, "store", "event", "bag", "shape", "pack", "metric_shape", "metric_pack")
+SELECTED = (*COLUMNS, "store", "event", "bag", "shape", "pack")
 READ = ", ".join(f"r.{name}" for name in SELECTED)
 """What is selected of a row ``r`` to read it whole."""
 
@@ -71,14 +71,15 @@ def rows_of(names: Names, selected: Sequence[tuple[Any, ...]]) -> list[Row]:
     """Rows from what was selected by `READ`."""
     width = len(COLUMNS)
     packs = names.unpack([(row[width + 3], row[width + 4]) for row in selected])
-    metrics = names.unpack([(row[width + 5], row[width + 6]) for row in selected])
     bags = bags_of(names.database, names, {row[width + 2] for row in selected})
     found = []
-    for row, held, measured in zip(selected, packs, metrics, strict=True):
+    for row, held in zip(selected, packs, strict=True):
+        # What stands in the pack too is taken from the columns: times are times there.
+        rest = {key: value for key, value in held.items() if key not in PACKED}
         values = {name: value for name, value in zip(COLUMNS, row[:width], strict=True) if value is not None}
         values |= {name: bool(values[name]) for name in FLAGS if name in values}
         values |= {name: moment(values[name]) for name in TIMES if name in values}
-        values |= {**measured, **held, **bags[row[width + 2]]}
+        values |= {**rest, **bags[row[width + 2]]}
         found.append(Row(str(row[0]), str(row[width]), values))
     return found
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from mlpipe.errors import QueryError, did_you_mean
 from mlpipe.index.database import Database
 from mlpipe.index.query import Key
-from mlpipe.index.rows import SHARED
-from mlpipe.index.schema import COLUMNS, FLAGS, NUMBERS, TIMES, UNINDEXED
+from mlpipe.index.rows import FREE, SHARED
+from mlpipe.index.schema import COLUMNS, FLAGS, NUMBERS, TIMES
 
 SHORTENED = ("params", "data", *SHARED)
 """Parts of a record whose keys are found by their last parts, where those are unambiguous."""
@@ -25,7 +25,7 @@ class Field:
     @property
     def indexed(self) -> bool:
         """Whether rows are found by its value without looking at all."""
-        return self.key is not None or self.name not in UNINDEXED
+        return self.key is not None or self.name not in FREE
 
 
 def field_of(database: Database, key: Key, text: str) -> Field:

@@ -25,7 +25,7 @@ from mlpipe.index.place import shown
 from mlpipe.index.planner import plan
 from mlpipe.index.query import Query
 from mlpipe.index.rows import Confirmed, Entry, Note, entry_of, micros
-from mlpipe.index.schema import prepare
+from mlpipe.index.schema import COLUMNS, prepare
 
 if TYPE_CHECKING:
     from mlpipe.ledger.entry import Entry as Decision
@@ -183,7 +183,7 @@ class Index:
                     break
             named = [field_of(self.database, key, asked.text).name for key in asked.named()]
             rows = [dict(row.values) for row in rows_of(self.names, selected[:most])]
-            as_of, newer = self._as_of()
+            as_of, newer = self.as_of()
         return Answer(
             rows=rows,
             keys=shown_keys(named, rows),
@@ -246,12 +246,10 @@ class Index:
     def keys(self, prefix: str = "") -> list[str]:
         """Keys of records that begin so, sorted; columns are not among them."""
         start, end = prefix, prefix + "\U0010ffff"
-        return [
-            k
-            for (k,) in self.database.run(
-                "select name from key where name >= ? and name < ? order by name", (start, end)
-            )
-        ]
+        found = self.database.run(
+            "select name from key where name >= ? and name < ? order by name", (start, end)
+        )
+        return [name for (name,) in found if name not in COLUMNS]
 
     def ids(self, store: str | None = None) -> set[str]:
         """Ids of all records, or of those in a store."""
@@ -269,12 +267,14 @@ class Index:
         test = f"v.pipeline = ? and {where} order by (r.deployment <> v.deployment), r.started desc, r.id"
         return self._rows(joined, test, [name, *values])
 
-    def _as_of(self) -> tuple[datetime, int]:
+    def as_of(self) -> tuple[datetime, int]:
         """Up to when everything is there, and how many rows came since."""
         synced = self.recall(SYNCED)
         if synced is None:
-            newest = self.database.run("select max(started) from record")[0][0]
-            return (datetime.now(UTC) if newest is None else moment(newest)), 0
+            newest = self.database.run(
+                "select started from record where started is not null order by started desc limit 1"
+            )
+            return moment(newest[0][0]) if newest else datetime.now(UTC), 0
         at = datetime.fromisoformat(synced)
         count = "select count(*) from (select 1 from record where started > ? limit 1000) newer"
         return at, self.database.run(count, (micros(at),))[0][0]

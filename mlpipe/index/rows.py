@@ -20,6 +20,8 @@ LONGEST = 500
 """Characters of a text by which it is found; the record holds the whole."""
 MOST = 1000
 """Elements of one mapping or list that are found by key; the record holds all."""
+FREE = ("reason", "headline", "notes")
+"""Columns of free text, kept whole."""
 SHARED = ("environment", "code")
 """Parts of a record that are the same for thousands of records."""
 _NOT_KEYS = {
@@ -131,7 +133,7 @@ def _columns(record: "Record") -> dict[str, Any]:
     rows = next((o.rows for o in record.outputs if o.rows is not None), None)
     return {
         "id": record.id,
-        **{name: clean(text) or None for name, text in texts.items()},
+        **{name: clean(text)[: None if name in FREE else LONGEST] or None for name, text in texts.items()},
         "reused": int(record.reused),
         "started": micros(record.recorded_at),
         "as_of": micros(record.as_of),

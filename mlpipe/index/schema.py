@@ -8,6 +8,7 @@ same for thousands of records, so they lie once in a ``bag``.
 from mlpipe.errors import MlpipeError
 from mlpipe.index.database import Database
 from mlpipe.index.place import shown
+from mlpipe.index.rows import FREE
 
 VERSION = "1"
 
@@ -35,8 +36,19 @@ NUMBERS = ("size", "rows", "version")
 TIMES = ("started", "as_of")
 COLUMNS = ("id", *TEXTS, *FLAGS, *NUMBERS, *TIMES)
 """What every record has a column for; times in microseconds since 1970, flags 0 or 1, nothing where there is nothing."""
-UNINDEXED = {"reason", "headline", "notes"}
-"""Columns of free text: nobody walks along them."""
+PACKED = (
+    "pipeline",
+    "deployment",
+    "stage",
+    "partition",
+    "started",
+    "as_of",
+    "trigger",
+    "actor",
+    "experiment",
+    "verdict",
+)
+"""Columns that stand in a row's pack as well: they never change, and are read with it."""
 
 _TABLES = """
 create table meta (name {text} primary key, value {text} not null) {suffix};
@@ -57,7 +69,7 @@ create table record (
   n {integer} primary key, id {text} not null unique, store {text} not null, trained {integer} not null,
   {columns},
   event {integer}, instance {text}, made {text}, judges {text}, own_notes {text}, bag {integer},
-  shape {integer}, pack {blob}, metric_shape {integer}, metric_pack {blob}, measured {text} not null);
+  shape {integer} not null, pack {blob} not null, measured {text} not null);
 create index record_trained on record (trained, started desc, id);
 create index record_bag on record (bag);
 create index record_event on record (instance, event) where event is not null;
@@ -84,7 +96,7 @@ def _statements(database: Database) -> list[str]:
     columns = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
     made = [s.strip() for s in _TABLES.format(columns=columns, **types).split(";")]
     for name in kinds:
-        if name not in UNINDEXED:
+        if name not in FREE:
             made.append(f"create index record_{name} on record ({name}) where {name} is not null")
     return made
 

@@ -7,7 +7,7 @@ from typing import Any
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names, digest
 from mlpipe.index.rows import TRAININGS, Confirmed, Entry, Note, Value, metric_keys, micros
-from mlpipe.index.schema import COLUMNS
+from mlpipe.index.schema import COLUMNS, PACKED
 from mlpipe.ledger.entry import Entry as Decision
 from mlpipe.ledger.fold import fold
 
@@ -27,7 +27,11 @@ def add(
     if not todo:
         return 0
     metrics = [metric_keys(entry.measured) for entry in todo]
-    names.take([*(e.attributes for e in todo), *(e.shared for e in todo), *metrics])
+    held = [
+        {**{c: e.columns[c] for c in PACKED if e.columns[c] is not None}, **e.attributes, **measured}
+        for e, measured in zip(todo, metrics, strict=True)
+    ]
+    names.take([*held, *(e.shared for e in todo)])
     free = database.run("select coalesce(max(n), 0) + 1 from record")[0][0]
     places = {}
     for entry in todo:
@@ -37,7 +41,9 @@ def add(
     if old:
         _clear(database, names, old)
     bags: dict[str, int] = {}
-    written = [(*_values(database, names, entry, store, bags), places[entry.id]) for entry in todo]
+    written = [
+        (*_values(database, names, e, h, store, bags), places[e.id]) for e, h in zip(todo, held, strict=True)
+    ]
     fresh = [row for row, entry in zip(written, todo, strict=True) if entry.id not in known]
     again = [row for row, entry in zip(written, todo, strict=True) if entry.id in known]
     marks = ", ".join("?" * (len(_OWN) + 3))
@@ -46,9 +52,14 @@ def add(
         [(*r, 0, 0) for r in fresh],
     )
     database.many(f"update record set {', '.join(f'{c} = ?' for c in _OWN)} where n = ?", again)
-    database.many(_ATTRIBUTE, [row for e in todo for row in _attributes(names, places[e.id], e.attributes)])
-    for entry, found in zip(todo, metrics, strict=True):
-        _measure(database, names, places[entry.id], found, {})
+    database.many(
+        _ATTRIBUTE,
+        [
+            row
+            for e, measured in zip(todo, metrics, strict=True)
+            for row in _attributes(names, places[e.id], {**e.attributes, **measured})
+        ],
+    )
     database.many(
         "insert into edge (source, reader, place, asset, partition, name, object) values (?, ?, ?, ?, ?, ?, ?)",
         [
@@ -134,17 +145,21 @@ def _numbers(database: Database, ids: Sequence[str]) -> dict[str, int]:
 def _clear(database: Database, names: Names, rows: Sequence[int]) -> None:
     """Take away what rows hold beside their columns."""
     for n in rows:
-        found = database.run("select shape, metric_shape from record where n = ?", (n,))[0]
-        keys = [key for number in found if number is not None for key, _ in names.shape(number)]
-        database.many("delete from attribute where key = ? and row = ?", [(key, n) for key in keys])
-        database.run("update record set metric_shape = null where n = ?", (n,))
+        shape = database.run("select shape from record where n = ?", (n,))[0][0]
+        gone = [(key, n) for key, _ in names.shape(shape)]
+        database.many("delete from attribute where key = ? and row = ?", gone)
         database.run("delete from edge where reader = ?", (n,))
 
 
 def _values(
-    database: Database, names: Names, entry: Entry, store: str, bags: dict[str, int]
+    database: Database,
+    names: Names,
+    entry: Entry,
+    held: Mapping[str, Value],
+    store: str,
+    bags: dict[str, int],
 ) -> tuple[Any, ...]:
-    shape, pack = names.pack(entry.attributes)
+    shape, pack = names.pack(held)
     made = {
         **entry.columns,
         "store": store,
@@ -189,24 +204,10 @@ def _attributes(
     ]
 
 
-def _measure(
-    database: Database, names: Names, row: int, now: Mapping[str, Value], before: Mapping[str, Value]
-) -> None:
-    """Give a row its metrics in place of those that it had."""
-    database.many(
-        "delete from attribute where key = ? and row = ?", [(names.keys[key], row) for key in before]
-    )
-    database.many(_ATTRIBUTE, _attributes(names, row, now))
-    shape, pack = names.pack(now)
-    database.run("update record set metric_shape = ?, metric_pack = ? where n = ?", (shape, pack, row))
-
-
 def _judge(database: Database, names: Names, bundles: set[str]) -> None:
     """Show what the newest evaluation of a bundle measured at the trainings that made it."""
     for bundle in sorted(bundles):
-        trainings = database.run(
-            "select n, measured, metric_shape, metric_pack from record where made = ?", (bundle,)
-        )
+        trainings = database.run("select n, measured, shape, pack from record where made = ?", (bundle,))
         newest = database.run(
             "select measured from record where judges = ? order by as_of desc, started desc, id limit 1",
             (bundle,),
@@ -214,10 +215,16 @@ def _judge(database: Database, names: Names, bundles: set[str]) -> None:
         judged = json.loads(newest[0][0]) if newest else []
         for n, own, shape, pack in trainings:
             now = metric_keys([*judged, *json.loads(own)])
-            before = names.unpack([(shape, pack)])[0]
+            held = names.unpack([(shape, pack)])[0]
+            before = {key: value for key, value in held.items() if key.startswith("metrics.")}
             if now != before:
-                names.take([now, before])
-                _measure(database, names, n, now, before)
+                names.take([held, now])
+                gone = [(names.keys[key], n) for key in before]
+                database.many("delete from attribute where key = ? and row = ?", gone)
+                database.many(_ATTRIBUTE, _attributes(names, n, now))
+                rest = {key: value for key, value in held.items() if key not in before}
+                made = names.pack({**rest, **now})
+                database.run("update record set shape = ?, pack = ? where n = ?", (*made, n))
 
 
 def _annotate(database: Database, ids: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--reason", default="", help="why; recorded with every run")
     made.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="tag of every record that is made; may be given more than once",
+    )
+    made.add_argument(
         "--as-of",
         metavar="TIME",
         help="pretend that it is this moment (ISO with a zone): later labels and decisions do not exist",
@@ -53,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from mlpipe.orchestration.around import execute, together
     from mlpipe.orchestration.locate import pipeline_of
     from mlpipe.orchestration.runs import heads_of, plan, span
-    from mlpipe.orchestration.runtime import LISTENERS, instant_of
+    from mlpipe.orchestration.runtime import LISTENERS, instant_of, own_tags
     from mlpipe.records.codec import from_bytes
     from mlpipe.stages.extent import batches
     from mlpipe.views.findings import Findings
@@ -71,7 +79,11 @@ def run(args: argparse.Namespace) -> int:
     why = {"reason": args.reason, "as_of": args.as_of}
     keys = spec.partitions.keys(first, last)
     ranges = None if args.first else batches(spec, keys)
-    requests = plan(spec, first, last, train_at, watch_to=args.watch_to, batches=ranges, **why)
+    tags = own_tags(args.tag)
+    requests = [
+        replace(r, tags=(*r.tags, *tags))
+        for r in plan(spec, first, last, train_at, watch_to=args.watch_to, batches=ranges, **why)
+    ]
     found = Findings()
     with bars() as (tell, listen):
         LISTENERS.extend((listen, found.listen))

@@ -2,7 +2,7 @@
 
 import getpass
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -152,6 +152,27 @@ def run_of(tags: Mapping[str, str], run_id: str, started: datetime) -> Run:
         inject=tags.get(INJECT_TAG, ""),
         tags={k.removeprefix(OWN_TAG): v for k, v in tags.items() if k.startswith(OWN_TAG)},
     )
+
+
+def own_tags(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Run tags of ``name=value`` as somebody wrote them; they go into the records of the run.
+
+    Raises
+    ------
+    MlpipeError
+        When one is not of that form.
+    """
+    pairs = [text.partition("=") for text in given]
+    wrong = [
+        text
+        for text, (name, mark, value) in zip(given, pairs, strict=True)
+        if not (name.strip() and mark and value)
+    ]
+    if wrong:
+        raise MlpipeError(
+            f"{wrong[0]!r} is no tag", where="--tag", fix="Write a name and a value: --tag owner=ana"
+        )
+    return tuple((OWN_TAG + name.strip(), value.strip()) for name, _, value in pairs)
 
 
 def _as_of(tags: Mapping[str, str], run_id: str) -> datetime | None:

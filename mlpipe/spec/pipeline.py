@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlpipe.core.metrics import METRICS
+from mlpipe.core.metrics import DEFAULTS, METRICS
 from mlpipe.spec.alerts import Channels, LogChannel
 from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
 from mlpipe.spec.modeling import (
@@ -39,6 +39,7 @@ from mlpipe.spec.nodes import (
     parse_duration,
     shown,
 )
+from mlpipe.spec.recording import Recording, unreported, wrong_tags
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
 
 Problems = Iterator[tuple[KeyPath, str]]
@@ -130,6 +131,7 @@ class PipelineSpec(Node):
     )
     monitor: Monitor = Monitor()
     alerts: Channels = Field(default=(LogChannel(),), description="who hears of what; default: the log alone")
+    record: Recording = Field(default=Recording(), description="what a team asks of every record")
     bootstrap: Int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
     blocks: str | None = Field(
         default=None, description="column whose values are resampled together; default: the day"
@@ -195,6 +197,7 @@ class PipelineSpec(Node):
             (model, self._task_problems),
             ((("baseline",),), self._baseline_problems),
             ((("window",), ("split",), every), self._window_problems),
+            ((*model, ("metrics",), ("tags",), ("record",)), self._record_problems),
         )
         for needs, check in checks:
             if not any(_related(n, t) for n in needs for t in tainted):
@@ -325,6 +328,21 @@ class PipelineSpec(Node):
                     ("gates", i, "params", "baseline"),
                     "the gate compares with the baseline 'rule', but the pipeline declares no 'baseline'",
                 )
+
+    def _record_problems(self) -> Problems:
+        asked, place = self.record.require, ("record", "require")
+        task = self.known_task
+        reported: list[tuple[str, ...]] = [self.metrics] if self.metrics else []
+        for t in DEFAULTS if task is not None and not self.metrics else ():
+            if t not in (task or ()):
+                continue
+            # A classifier may turn out to have two classes or more, and not every metric is for both.
+            others = (m for m in asked.metrics if t not in METRICS[m].tasks)
+            reported.append((*DEFAULTS[t], *others))
+        for i, name in unreported(asked.metrics, reported):
+            yield (*place, "metrics", i), f"the metric {name!r} is required, and is not among 'metrics'"
+        for where, text in wrong_tags(asked.names.tags, self.tags):
+            yield ("tags", where.removeprefix("tag ")), text
 
     def _window_problems(self) -> Problems:
         if self.partitions.every == "none":

@@ -9,6 +9,7 @@ from mlpipe.errors import NotFoundError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.codec import Head, from_bytes, head_of
 from mlpipe.records.record import Record, Trigger
+from mlpipe.records.secrets import scrubbed, scrubbed_text
 from mlpipe.stores.store import Store
 
 
@@ -50,7 +51,10 @@ class MemoryHeads:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run fixes for all its stages. `attempt`: the retraining that the policy asked for; `inject`: a fault put in on purpose."""
+    """What one run fixes for all its stages. `attempt`: the retraining that the policy asked for; `inject`: a fault put in on purpose.
+
+    What people wrote goes into records and the ledger, where nothing is ever deleted: secrets in it are withheld from the beginning.
+    """
 
     id: str
     as_of: datetime
@@ -63,6 +67,17 @@ class Run:
     attempt: str = ""
     inject: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        why = self.trigger
+        clean: dict[str, Any] = {
+            n: scrubbed_text(getattr(self, n)) for n in ("actor", "experiment", "hypothesis", "note")
+        }
+        details = scrubbed(dict(why.details))
+        clean["trigger"] = why.model_copy(update={"reason": scrubbed_text(why.reason), "details": details})
+        clean["tags"] = scrubbed(dict(self.tags))
+        for name, value in clean.items():
+            object.__setattr__(self, name, value)
 
 
 def _silent(text: str) -> None:

@@ -14,7 +14,7 @@ from mlpipe.core.fingerprint import fingerprint
 from mlpipe.errors import MlpipeError
 from mlpipe.records.capture import environment, environment_now, metered, mlpipe_version
 from mlpipe.records.codec import coerce, digest, head_of, sealed, to_bytes
-from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record, Trigger
+from mlpipe.records.record import Code, Cost, Found, Input, MetricValue, Output, Record
 from mlpipe.records.secrets import scrubbed, scrubbed_text
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
@@ -47,8 +47,8 @@ class Plan:
 
     `params` and `inputs` decide the result together with the code, the seed and the environment; `reusable` is False where something
     outside decides too (a source, the ledger). `failed`: why it cannot be done, where that is known beforehand. `told` are the parameters
-    as the record shows them, where that is not how they decide; None: `params`. `artifacts` describe what was asked for, and so are no part
-    of what a recipe gives.
+    as the record shows them, where that is not how they decide; None: `params`. `artifacts` and `data` describe what was asked for,
+    and so are no part of what a recipe gives.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Plan:
     failed: MlpipeError | None = None
     told: dict[str, Any] | None = None
     artifacts: tuple[Output, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,13 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
 
     A partition whose recipe was done before reuses what it made. A crash between two partitions loses nothing that was yielded. One that
     fails does not hold up the others: when they are done, the error is raised; see `mlpipe.stages.failures`.
+
+    Raises
+    ------
+    MlpipeError
+        Before any work, when the run lacks what the pipeline asks of every record; then what the stage raises.
     """
+    _require(spec, ctx)
     done: deque[tuple[Record, Future[None]]] = deque()
     codes: dict[tuple[Callable[..., Any], ...], Code] = {}
     failures = Failures(spec.name, stage.asset, len(keys))
@@ -120,6 +127,18 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
             raise
         while done:
             yield _durable(done)
+
+
+def _require(spec: PipelineSpec, ctx: Context) -> None:
+    """Raises where a run lacks tags that are required, or where a name is not formed as asked."""
+    unmet = spec.record.unmet(ctx.run.experiment, {**spec.tags, **ctx.run.tags})
+    if unmet:
+        raise MlpipeError(
+            "the run lacks what is asked of every record",
+            where=f"pipeline {spec.name}, record.require",
+            findings=unmet,
+            fix="Give tags in 'tags' of the pipeline, or to the run as mlpipe/tag/<name>; an experiment as mlpipe/experiment.",
+        )
 
 
 def _looked(plans: Iterator[Plan]) -> Iterator[tuple[Plan, Cost]]:
@@ -247,10 +266,7 @@ def _record(
     code: Code,
     cost: Cost,
 ) -> Record:
-    run, trigger = ctx.run, ctx.run.trigger
-    why = Trigger(
-        kind=trigger.kind, reason=scrubbed_text(trigger.reason), details=scrubbed(dict(trigger.details))
-    )
+    run = ctx.run
     params = plan.params if plan.told is None else plan.told
     return Record(
         pipeline=spec.name,
@@ -264,7 +280,7 @@ def _record(
         reused=reused,
         as_of=run.as_of,
         recorded_at=ctx.now(),
-        trigger=why,
+        trigger=run.trigger,
         actor=run.actor,
         params=scrubbed(coerce({**params, **result.params})),
         metrics=result.metrics,
@@ -278,14 +294,14 @@ def _record(
         verdict=result.verdict,
         findings=tuple(map(_told, (*result.findings, *_withheld(stage, code)))),
         artifacts=(*result.artifacts, *plan.artifacts),
-        data=scrubbed(coerce(result.data)),
+        data=scrubbed(coerce({**result.data, **plan.data})),
         headline=scrubbed_text(result.headline),
         plots=coerce(result.plots),
         owners=spec.owners,
-        experiment=scrubbed_text(run.experiment),
-        hypothesis=scrubbed_text(run.hypothesis),
-        notes=scrubbed_text(run.note),
-        tags=scrubbed({**spec.tags, **run.tags}),
+        experiment=run.experiment,
+        hypothesis=run.hypothesis,
+        notes=run.note,
+        tags={**spec.tags, **run.tags},
     )
 
 

@@ -16,6 +16,7 @@ from mlpipe.ledger.chain import Ledger
 from mlpipe.records.record import Record
 from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.spec.recording import Recording
 from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages import feature, ingest, label, validate
 from mlpipe.stages.context import Context, MemoryHeads, Run
@@ -83,6 +84,8 @@ def _tried(spec: PipelineSpec) -> PipelineSpec:
         "timeout": spec.timeout or LIMIT,
         "bootstrap": min(spec.bootstrap, RESAMPLES),
         "min_coverage": 0.0,
+        # What a run must be given, a trial that leaves no record is not.
+        "record": Recording(),
     }
     return spec.model_copy(update=changes)
 

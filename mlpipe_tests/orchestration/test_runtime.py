@@ -8,7 +8,7 @@ import pytest
 
 from mlpipe.errors import MlpipeError
 from mlpipe.orchestration.events import DagsterHeads
-from mlpipe.orchestration.runtime import instant_of, run_of, store_url
+from mlpipe.orchestration.runtime import instant_of, own_tags, run_of, store_url
 from mlpipe.records.codec import from_bytes
 from mlpipe_tests.orchestration.conftest import LAST, NEXT, TRAIN_AT, World
 from mlpipe_tests.orchestration.shop import shop
@@ -123,3 +123,13 @@ def test_the_record_of_a_scheduled_run_says_so(small: World) -> None:
     trigger = from_bytes(small.store.get_record("shop", head.record)).trigger
     assert (trigger.kind, trigger.reason) == ("schedule", "Friday")
     assert isinstance(small.events("raw")[0], dg.EventLogRecord)
+
+
+def test_tags_are_given_as_name_and_value() -> None:
+    assert own_tags([]) == () and own_tags(["owner = ana", "q=a=b"]) == (
+        ("mlpipe/tag/owner", "ana"),
+        ("mlpipe/tag/q", "a=b"),
+    )
+    for wrong in ("owner", "owner=", "=ana"):
+        with pytest.raises(MlpipeError, match="is no tag"):
+            own_tags([wrong])

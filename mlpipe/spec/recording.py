@@ -1,0 +1,95 @@
+"""What a team asks of every record: tags, metrics, and how names are formed."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from mlpipe.errors import Finding
+from mlpipe.spec.modeling import Metrics
+from mlpipe.spec.nodes import KeyPath, Names, Node, Wrong
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"pattern {text!r} is no regular expression: {error}") from None
+    return text
+
+
+def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice: list[tuple[KeyPath, str]] = [
+        ((i,), f"the tag {n!r} is named more than once") for i, n in enumerate(names) if n in names[:i]
+    ]
+    if twice:
+        raise Wrong(*twice)
+    return names
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class Patterns(Node):
+    """Regular expressions that whole names must match."""
+
+    experiment: Pattern | None = Field(
+        default=None, description="regular expression of an experiment's name, where there is one"
+    )
+    tags: dict[str, Pattern] = Field(
+        default={}, description="regular expression of a tag's value, by the tag's name, where it is given"
+    )
+
+
+class Required(Node):
+    """What every record must have; checked before any work."""
+
+    tags: Annotated[Names, AfterValidator(_tags)] = Field(
+        default=(), description="tags that must be given, by the pipeline's 'tags' or by the run"
+    )
+    metrics: Metrics = Field(default=(), description="metrics that must be reported")
+    names: Patterns = Patterns()
+
+
+class Recording(Node):
+    """What a team asks of every record of a pipeline."""
+
+    require: Required = Required()
+
+    def unmet(self, experiment: str, tags: Mapping[str, str]) -> list[Finding]:
+        """What is missing or wrongly named in a run.
+
+        Parameters
+        ----------
+        experiment
+            Name of the run's experiment; empty for none.
+        tags
+            Those of the pipeline and of the run together.
+        """
+        return [Finding(text, where) for where, text in self._unmet(experiment, tags)]
+
+    def _unmet(self, experiment: str, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        asked = self.require
+        for name in asked.tags:
+            if not tags.get(name):
+                yield f"tag {name}", "it is required, and not given"
+        yield from wrong_tags(asked.names.tags, tags)
+        pattern = asked.names.experiment
+        if experiment and pattern is not None and not re.fullmatch(pattern, experiment):
+            yield "experiment", f"{experiment!r} does not match {pattern!r}"
+
+
+def wrong_tags(patterns: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Tags whose values do not match their pattern: where, and the sentence."""
+    for name, pattern in patterns.items():
+        value = tags.get(name)
+        if value and not re.fullmatch(pattern, value):
+            yield f"tag {name}", f"{value!r} does not match {pattern!r}"
+
+
+def unreported(required: Sequence[str], reported: Sequence[Sequence[str]]) -> Iterator[tuple[int, str]]:
+    """Positions and names of required metrics that are not reported, whichever of the possible lists of metrics it comes to."""
+    for i, name in enumerate(required):
+        if any(name not in names for names in reported):
+            yield i, name

@@ -7,7 +7,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mlpipe.cli import checking, decisions, exchanging, replaying, reproducing, running, starting, storing
+from mlpipe.cli import (
+    checking,
+    decisions,
+    exchanging,
+    looking,
+    replaying,
+    reproducing,
+    running,
+    starting,
+    storing,
+)
 from mlpipe.cli.command import DEBUG, warn
 from mlpipe.errors import (
     LedgerConflictError,
@@ -117,6 +127,16 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--debug", action="store_true", help=DEBUG)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for kind in (starting, running, replaying, checking, decisions, reproducing, exchanging, storing):
+    for kind in (
+        starting,
+        running,
+        replaying,
+        checking,
+        decisions,
+        reproducing,
+        looking,
+        exchanging,
+        storing,
+    ):
         kind.add(commands)
     return top

@@ -1,0 +1,124 @@
+"""`mlpipe show`, `compare`: what is on record about a result, and what differs between several."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlpipe.cli.command import command, warn
+
+if TYPE_CHECKING:
+    from mlpipe.index.shelf import Shelf
+
+IDS = """\
+ID is a record (its id or the first digits of it), a version such as flights@12 or flights@production, the newest of a partition such as
+flights/features@2013-07-01, or a Dagster run (its id or the first digits)."""
+SHOW = f"""\
+{IDS}
+Of a run every record is shown in a line; of a training its newest evaluation is shown with it.
+
+examples:
+  mlpipe show flights@production
+  mlpipe show flights/raw@2013-07-01 --all
+  mlpipe show flights@12 --json | jq .record.params"""
+COMPARE = f"""\
+{IDS}
+What stands out comes first, the likeliest causes first of it; then everything that differs: in what came out, in data (windows, columns
+as they came, features, distributions, inputs made again), parameters, code, environment, and who, when and why. Differences are told
+against the first ID.
+
+examples:
+  mlpipe compare flights@11 flights@production
+  mlpipe compare flights@11 flights@12 flights@13 --html compared.html
+  mlpipe compare flights@11 flights@12 --json | jq .told"""
+
+
+def add(commands: Any) -> None:
+    """Declare the commands."""
+    made = declared(commands, "show", show, "Everything about one record, a screenful first.", SHOW)
+    made.add_argument("id", metavar="ID", help="what to show")
+    made.add_argument("--all", action="store_true", help="all parameters, inputs, objects, packages, data")
+    made.add_argument("--json", action="store_true", help="print the whole record as JSON")
+    made = declared(
+        commands, "compare", compare, "What differs between results, and what may be why.", COMPARE
+    )
+    made.add_argument(
+        "ids", metavar="ID", nargs="+", help="what to compare; the first is what the others are compared with"
+    )
+    made.add_argument("--all", action="store_true", help="also what is the same")
+    forms(made, csv=True)
+    made.set_defaults(wrong=made.error)
+
+
+def declared(commands: Any, name: str, call: Any, text: str, epilog: str) -> Any:
+    """A command that reads records: with the options that say where they are."""
+    made = command(commands, name, call, text, epilog, pipeline=False, target=False)
+    made.add_argument(
+        "--store",
+        metavar="URL",
+        help="the store; default: $MLPIPE_STORE, else $DAGSTER_HOME/mlpipe, else ./.mlpipe",
+    )
+    made.add_argument(
+        "--ledger", metavar="NAME", help="the chain of decisions that versions are looked up in; default: dev"
+    )
+    return made
+
+
+def forms(made: Any, *, csv: bool = False) -> None:
+    """Options for other forms than text."""
+    only = made.add_mutually_exclusive_group()
+    only.add_argument("--json", action="store_true", help="print JSON")
+    if csv:
+        only.add_argument("--csv", action="store_true", help="print CSV")
+
+
+@contextmanager
+def shelf(args: argparse.Namespace) -> "Iterator[Shelf]":
+    """Within the body: the records of the store that is meant."""
+    from mlpipe.index.shelf import open_shelf
+    from mlpipe.orchestration.settled import settle
+
+    if args.store is None:
+        settle(Path.cwd())
+    with open_shelf(args.store, args.ledger, warn) as opened:
+        yield opened
+
+
+def show(args: argparse.Namespace) -> None:
+    """`mlpipe show`."""
+    from mlpipe.views.record import Shown, as_text, plain, to_dict
+    from mlpipe.views.subjects import subject_of
+    from mlpipe.views.table import table
+
+    with shelf(args) as records:
+        found = records.find(args.id)
+        shown = []
+        for record in found if len(found) == 1 or args.json or args.all else []:
+            readers = Counter(str(r.get("asset")).rpartition("/")[2] for r in records.readers(record.id))
+            subject = subject_of(records, args.id, record)
+            shown.append(Shown(subject, tuple(records.notes(record)), records.store.url, readers))
+    if args.json:
+        for one in shown:
+            print(json.dumps(to_dict(one), ensure_ascii=False))
+    elif shown:
+        print("\n\n".join(as_text(one, every=args.all) for one in shown))
+    else:
+        rows = [[r.id[:16], r.asset, r.partition, r.verdict, plain(r.headline)] for r in found]
+        print(f"Run {found[0].run} made {len(found)} records:")
+        print(table(["record", "asset", "partition", "verdict", ""], rows))
+
+
+def compare(args: argparse.Namespace) -> None:
+    """`mlpipe compare`."""
+    if len(args.ids) < 2:
+        args.wrong("name at least two records to compare")
+    from mlpipe.views.compared import as_csv, as_json, as_text
+    from mlpipe.views.subjects import compared
+
+    with shelf(args) as records:
+        found = compared(records, args.ids)
+    form = as_json if args.json else as_csv if args.csv else as_text
+    print(form(found, every=args.all))

@@ -17,6 +17,7 @@ from mlpipe.cli import (
     running,
     starting,
     storing,
+    trying,
 )
 from mlpipe.cli.command import DEBUG, warn
 from mlpipe.errors import (
@@ -133,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
         replaying,
         checking,
         decisions,
+        trying,
         reproducing,
         looking,
         exchanging,

@@ -13,6 +13,7 @@ from mlpipe.orchestration.faces import STAGES, Dress, dressed
 from mlpipe.orchestration.frames import FramesIOManager
 from mlpipe.orchestration.jobs import jobs_of
 from mlpipe.orchestration.production import production_spec
+from mlpipe.orchestration.trials import trial_asset
 from mlpipe.spec.pipeline import PipelineSpec
 
 PIPELINES: dict[str, PipelineSpec] = {}
@@ -38,7 +39,11 @@ def definitions_of(
         jobs = jobs_of(spec)
         production = dressed(spec, "production", production_spec(spec), dress)
         made = dg.Definitions(
-            assets=[*[build_asset(spec, name, execute, dress) for name in STAGES], production],
+            assets=[
+                *[build_asset(spec, name, execute, dress) for name in STAGES],
+                trial_asset(spec, execute, dress),
+                production,
+            ],
             jobs=jobs,
             schedules=schedules_of(spec, jobs),
             sensors=[*sensors_of(spec, jobs), *alert_sensors(spec)],

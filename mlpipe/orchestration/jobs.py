@@ -1,4 +1,4 @@
-"""The four jobs of a pipeline."""
+"""The jobs of a pipeline."""
 
 from math import ceil
 from typing import Any
@@ -18,6 +18,7 @@ JOBS: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "training": (("model", "evaluation", "release"), "Learn, judge and decide, for one partition."),
     "backtest": (("model", "evaluation"), "Learn and judge, for past partitions; never decides anything."),
+    "trial": (("trial",), "Try variants of one partition's model, as run config says; decides nothing."),
 }
 RUN_LIMIT = "dagster/max_runtime"
 

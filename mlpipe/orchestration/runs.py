@@ -1,9 +1,10 @@
 """Running a pipeline's jobs in this process, as ordinary Dagster runs that the UI shows."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -76,8 +77,14 @@ def instance() -> dg.DagsterInstance:
         ) from error
 
 
-def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, request: Request) -> str:
-    """Run a job in this process and return its run id.
+def run(
+    spec: PipelineSpec,
+    defs: dg.Definitions,
+    on: dg.DagsterInstance,
+    request: Request,
+    config: Mapping[str, Any] | None = None,
+) -> str:
+    """Run a job in this process and return its run id. `config` is its run config.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def run(spec: PipelineSpec, defs: dg.Definitions, on: dg.DagsterInstance, reques
             tags=tags,
             partition_key=None if ranged or spec.partitions.every == "none" else request.first,
             asset_selection=[dg.AssetKey([spec.name, a]) for a in request.assets] or None,
-            run_config=QUIET,
+            run_config={**QUIET, **(config or {})},
             raise_on_error=True,
         )
     except dg.DagsterExecutionInterruptedError:

@@ -142,7 +142,7 @@ def _work(
         )
     gates = gates_of(spec, bundle.task, champion is None)
     names = tuple(dict.fromkeys((*names_of(spec, bundle.task), *(str(g.params["metric"]) for g in gates))))
-    blocks = _blocks(spec, key, test)
+    blocks = blocks_of(spec, key, test)
     ctx.log(
         f"{spec.name}: judging on {len(test):,} rows, {spec.bootstrap} resamples of {len(np.unique(blocks))} blocks"
     )
@@ -198,7 +198,7 @@ def _pairs(
     return {"champion": pair(rival.ours, rival.judged.scored, rival.blocks)}
 
 
-def _blocks(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
+def blocks_of(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
     """What is resampled together: the declared column, else the day (of few days the hour).
 
     Without partitions rows are, in at most 500 groups.

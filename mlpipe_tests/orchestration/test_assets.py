@@ -32,7 +32,7 @@ def test_ten_assets_in_one_group_each_with_kinds_owners_text_and_code_version(wo
         f"shop/{n}"
         for n in (
             *("raw", "validated", "features", "labels", "model"),
-            *("evaluation", "release", "predictions", "monitor", "production"),
+            *("evaluation", "release", "predictions", "monitor", "production", "trial"),
         )
     }
     for name, spec in specs.items():

@@ -15,6 +15,7 @@ from mlpipe_tests.orchestration.shop import shop
         ("daily", {"raw", "validated", "features", "labels", "predictions", "monitor"}),
         ("training", {"model", "evaluation", "release"}),
         ("backtest", {"model", "evaluation"}),
+        ("trial", {"trial"}),
     ],
 )
 def test_a_job_materializes_its_stages_and_no_more(world: World, job: str, assets: set[str]) -> None:
@@ -31,5 +32,6 @@ def test_the_limit_of_a_step_bounds_the_run_by_its_number_of_steps() -> None:
         "shop_daily": "540",
         "shop_training": "270",
         "shop_backtest": "180",
+        "shop_trial": "90",
     }
     assert not any(RUN_LIMIT in j.tags for j in jobs_of(shop().spec))

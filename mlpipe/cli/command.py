@@ -67,9 +67,11 @@ def opened(spec: "PipelineSpec") -> "tuple[Store, Ledger]":
 
 def mirrored(spec: "PipelineSpec", ledger: "Ledger") -> None:
     """Show the decision in Dagster. The ledger is the truth: a mirror that fails is said, and repaired by the next run."""
+    from mlpipe.orchestration.indexing import decided
     from mlpipe.orchestration.production import mirror_or_tell
     from mlpipe.orchestration.runs import instance
 
+    decided(ledger, warn)
     try:
         with instance() as on:
             mirror_or_tell(on, spec, ledger, warn)

@@ -42,8 +42,10 @@ class Index:
         self.names = Names(database)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False) -> "Index":
+    def open(cls, url: str, *, create: bool = False, anew: bool = False) -> "Index":
         """Open the index of an address (see `mlpipe.index.place.index_url`); make it first, if there is none and `create` is true.
+
+        With `anew` too an index of another format is made empty; one of this format stays as it is.
 
         Raises
         ------
@@ -54,7 +56,7 @@ class Index:
         """
         database = connect(url, create=create)
         try:
-            prepare(database, create=create)
+            prepare(database, create=create, anew=anew)
         except BaseException:
             database.close()
             raise
@@ -255,6 +257,39 @@ class Index:
         """Ids of all records, or of those in a store."""
         where, values = ("", []) if store is None else (" where store = ?", [store])
         return {i for (i,) in self.database.run(f"select id from record{where}", values)}
+
+    def assets(self) -> list[str]:
+        """Names of all assets that have records, sorted."""
+        found: list[str] = []
+        after = ""
+        # From one to the next by the index: a million rows have a dozen assets.
+        while True:
+            row = self.database.run(
+                "select asset from record where asset is not null and asset > ? order by asset limit 1",
+                (after,),
+            )
+            if not row:
+                return found
+            after = row[0][0]
+            found.append(after)
+
+    def confirmed(self, instance: str, asset: str) -> dict[str, int]:
+        """Event of each record of an asset that a Dagster instance confirmed and did not delete since."""
+        asked = "select id, event from record where asset = ? and instance = ? and event is not null and deleted = 0"
+        return dict(self.database.run(asked, (asset, instance)))
+
+    def count(self) -> int:
+        """How many records there are."""
+        return int(self.database.run("select count(*) from record")[0][0])
+
+    def stores(self) -> list[str]:
+        """Addresses of the stores in which the records lie, sorted."""
+        return [
+            s
+            for (s,) in self.database.run(
+                "select distinct store from record where store <> '' order by store"
+            )
+        ]
 
     def _rows(self, joined: str, test: str, values: Sequence[Any]) -> list[Row]:
         return rows_of(

@@ -12,11 +12,11 @@ VARIABLE = "MLPIPE_INDEX"
 FILE = "index.sqlite"
 
 
-def index_url() -> str:
+def index_url(home: str | None = None) -> str:
     """Address of the index: ``$MLPIPE_INDEX``; else the Postgres server of the Dagster instance; else a SQLite file beside the store.
 
-    The file is ``$DAGSTER_HOME/mlpipe/index.sqlite``, without a Dagster home ``./.mlpipe/index.sqlite``. The address may hold a
-    password: `shown` leaves it out.
+    The file is ``$DAGSTER_HOME/mlpipe/index.sqlite``, without a Dagster home ``./.mlpipe/index.sqlite``. `home` is the folder of another
+    instance than $DAGSTER_HOME. The address may hold a password: `shown` leaves it out.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def index_url() -> str:
     named = os.environ.get(VARIABLE)
     if named:
         return named if "://" in named else sqlite_url(Path(named))
-    home = os.environ.get("DAGSTER_HOME")
+    home = home or os.environ.get("DAGSTER_HOME")
     if not home:
         return sqlite_url(Path(".mlpipe") / FILE)
     return _of_instance(Path(home) / "dagster.yaml") or sqlite_url(Path(home) / "mlpipe" / FILE)

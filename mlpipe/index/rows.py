@@ -52,7 +52,6 @@ class Confirmed:
     """What Dagster says of a record: its newest event, and whether that is there no more."""
 
     record: str
-    run: str
     event: int
     deleted: bool = False
 

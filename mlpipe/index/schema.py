@@ -101,8 +101,8 @@ def _statements(database: Database) -> list[str]:
     return made
 
 
-def prepare(database: Database, *, create: bool) -> None:
-    """Make the tables if they are not there.
+def prepare(database: Database, *, create: bool, anew: bool = False) -> None:
+    """Make the tables if they are not there; with `anew` also in place of those of another version.
 
     Raises
     ------
@@ -110,10 +110,13 @@ def prepare(database: Database, *, create: bool) -> None:
         There are none and `create` is false, or they are of another version of mlpipe.
     """
     found = _version(database)
-    if found is None and create:
+    if create and (found is None or (anew and found != VERSION)):
         with database.writing():
             # Somebody else may have made them while we waited.
             found = _version(database)
+            if found is not None and found != VERSION:
+                _drop(database)
+                found = None
             if found is None:
                 if database.types["schema"]:
                     database.run(database.types["schema"])
@@ -133,3 +136,13 @@ def _version(database: Database) -> str | None:
         there = database.run("select 1 from pg_tables where schemaname = 'mlpipe' and tablename = 'meta'")
     found = database.run("select value from meta where name = 'schema'") if there else []
     return str(found[0][0]) if found else None
+
+
+def _drop(database: Database) -> None:
+    if not database.probe:
+        database.run("drop schema mlpipe cascade")
+        return
+    for (name,) in database.run(
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite%'"
+    ):
+        database.run(f'drop table "{name}"')

@@ -11,6 +11,7 @@ from mlpipe.errors import NotFoundError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import CHECKS, GOOD, check_results, check_specs, range_evaluations
 from mlpipe.orchestration.events import metadata_of, newest, provenance
 from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed
+from mlpipe.orchestration.indexing import decided, indexed
 from mlpipe.orchestration.lineage import lineage_sent
 from mlpipe.orchestration.production import report_production
 from mlpipe.orchestration.runtime import (
@@ -93,6 +94,9 @@ def build_asset(
         except BaseException:
             _keep(context, spec, name, shown, ctx, todo, records)
             raise
+        indexed(context.instance, ctx.store.url, records, context.log.warning)
+        if name == "release":
+            decided(ctx.ledger, context.log.warning, context.instance)
         lineage_sent(records, ctx.store.url, context.log.warning)
         refreshed = [r for r in records if r.partition in before]
         changed = [r for r in refreshed if not unchanged(before[r.partition], head_of(r))]
@@ -181,6 +185,7 @@ def _keep(
             with suppress(NotFoundError):
                 done[key] = from_bytes(ctx.store.get_record(spec.name, head.record))
     finished = [done[k] for k in keys if k in done]
+    indexed(context.instance, ctx.store.url, finished, context.log.warning)
     report(context, spec, name, shown, finished)
 
 

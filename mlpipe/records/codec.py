@@ -21,6 +21,9 @@ PLOTTED = 8
 """At most this many metrics of an event are plotted by the UI; the record holds all."""
 TEXT_LIMIT = 1000
 EVENT_LIMIT = 64_000
+PLOTS_LIMIT = 16_000
+"""Bytes that the points of what is drawn may take in an event; the objects in the store hold all."""
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def coerce(value: Any) -> Any:
@@ -200,7 +203,7 @@ def to_entries(record: Record) -> dict[str, Any]:
         entries["dagster/size_bytes"] = sum(o.bytes for o in record.outputs)
     for name, value in (
         ("params", record.params),
-        ("data", {k: v for k, v in record.data.items() if k != HEAD_DATA}),
+        ("data", {k: v for k, v in record.data.items() if k not in (HEAD_DATA, "curves")}),
     ):
         if value:
             entries[name] = _short(coerce(value))
@@ -208,6 +211,8 @@ def to_entries(record: Record) -> dict[str, Any]:
         entries["findings"] = _bullets(
             [f"{f.where}: {f.what}" if f.where else f.what for f in record.findings]
         )
+    if record.plots:
+        entries |= _plotted(record)
     entries["record"] = _head_entry(record)
     if len(canonical(entries)) > EVENT_LIMIT:
         raise StoreError(
@@ -215,6 +220,41 @@ def to_entries(record: Record) -> dict[str, Any]:
             fix="Put what has no bound into the record, not into 'head'.",
         )
     return entries
+
+
+def _plotted(record: Record) -> dict[str, Any]:
+    """What each curve says, with its shape in small, and the points of everything that is drawn as far as there is room."""
+    lines = []
+    for curve, named in record.plots.get("curves", {}).items():
+        for name, points in named.items():
+            facts = record.data.get("curves", {}).get(curve, {}).get(name, {})
+            title = curve if name == "value" else f"{curve} {name}"
+            lines.append(f"`{sparkline([p[1] for p in points])}` {title} {facts.get('text', '')}".rstrip())
+    kept: dict[str, Any] = {}
+    for name, value in record.plots.items():
+        if len(canonical({**kept, name: value})) <= PLOTS_LIMIT:
+            kept[name] = value
+    return ({"curves": _bullets(lines)} if lines else {}) | ({"plots": kept} if kept else {})
+
+
+def sparkline(values: Sequence[float | None], width: int = 24) -> str:
+    """A curve in one line of text: at most `width` values, evenly spaced, from the lowest to the highest; what is no number is a gap."""
+    places = (
+        range(len(values))
+        if len(values) <= width
+        else (i * (len(values) - 1) // (width - 1) for i in range(width))
+    )
+    shown = [values[i] for i in places]
+    known = [v for v in shown if v is not None and math.isfinite(v)]
+    low, high = (min(known), max(known)) if known else (0.0, 0.0)
+    # Halved first: the difference of two large values may be infinite.
+    span = high / 2 - low / 2
+    return "".join(
+        " "
+        if v is None or not math.isfinite(v)
+        else _BARS[round((v / 2 - low / 2) / span * (len(_BARS) - 1)) if span else 0]
+        for v in shown
+    )
 
 
 def _head_entry(record: Record) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.modeling import Gate
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.artifacts import configured, of_judged
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect
@@ -89,6 +90,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             params=params,
             functions=functions,
             seeds={"bootstrap": spec.seed},
+            artifacts=(configured(ctx.store, spec),),
         )
 
 
@@ -164,7 +166,9 @@ def _work(
         decisions.append(decide(gate.kind, gate.params, replace(evidence, **pairs)))
     table = test[[DAY, ROW, TIME]].assign(y=y, **_score_columns(challenger.scored))
     judged = [challenger, *baselines, *([rival.judged] if rival.judged else [])]
-    return _result(spec, judged, decisions, table, head, champion, rival.incomparable, compared, ctx)
+    result = _result(spec, judged, decisions, table, head, champion, rival.incomparable, compared, ctx)
+    kept, plots = of_judged(ctx.store, challenger.scored, test, bundle.feature_names)
+    return replace(result, artifacts=kept, plots=plots)
 
 
 def _pairs(

@@ -21,6 +21,7 @@ from mlpipe.records.record import Found, MetricValue, Output
 from mlpipe.spec.modeling import Model
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import curves, description
+from mlpipe.stages.artifacts import configured
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
 from mlpipe.stages.deadline import TooSlowError, deadline
@@ -52,6 +53,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             functions=functions,
             seeds={"seed": spec.seed},
             told=description.told(spec, data.names, fault),
+            artifacts=(configured(ctx.store, spec),),
         )
 
 

@@ -31,6 +31,7 @@ from mlpipe.records.codec import (
     from_entries,
     head_of,
     sealed,
+    sparkline,
     to_bytes,
     to_entries,
 )
@@ -205,6 +206,42 @@ def test_an_event_stays_small_whatever_the_record_holds(params: dict[str, Any]) 
     assert sum(k.startswith("metric/") for k in entries) == PLOTTED
     assert "more in the record" in entries["params"]["…"] and "more" in entries["findings"]
     assert from_bytes(to_bytes(sealed(record))).params == coerce(params)
+
+
+def test_curves_stand_in_the_event_in_small_and_never_break_its_bound() -> None:
+    points = [[float(i), 100.0 - i] for i in range(60)]
+    told = {"text": "converged since step 50", "verdict": "converged"}
+    record = a_record(
+        data={"curves": {"log": {"valid_loss": told}}, "rows": 3},
+        plots={"curves": {"log": {"valid_loss": points}}, "confusion": {"matrix": [[1, 2], [3, 4]]}},
+    )
+    entries = to_entries(sealed(record))
+    assert entries["curves"].startswith("* `█") and "▁` log" in entries["curves"]
+    assert "log valid_loss converged since step 50" in entries["curves"] and entries["data"] == {"rows": 3}
+    assert entries["plots"] == record.plots
+    many = {f"series {i}": points for i in range(500)}
+    large = to_entries(sealed(a_record(plots={"curves": {"log": many}, "confusion": {"matrix": [[1]]}})))
+    assert large["plots"] == {"confusion": {"matrix": [[1]]}} and "more" in large["curves"]
+    assert len(canonical(large)) < EVENT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"),
+        ([7, None, 0], "█ ▁"),
+        ([5, 5], "▁▁"),
+        ([math.nan, math.inf], "  "),
+        ([-1.7e308, 1.7e308], "▁█"),
+        ([], ""),
+        (list(range(240)), "▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇██"),
+    ],
+)
+def test_a_curve_in_a_line(values: list[float | None], line: str) -> None:
+    assert len(sparkline(values)) == min(len(values), 24)
+    assert sparkline(values)[:1] == line[:1] and sparkline(values)[-1:] == line[-1:]
+    if len(values) <= 24:
+        assert sparkline(values) == line
 
 
 def test_a_head_without_bound_is_refused() -> None:

@@ -9,7 +9,6 @@ _PUBLIC = {
     "Contract": ("mlpipe.spec.drafts", "ContractDoor"),
     "Label": ("mlpipe.spec.drafts", "LabelDoor"),
     "Load": ("mlpipe.spec.drafts", "Load"),
-    "MlpipeError": ("mlpipe.errors", "MlpipeError"),
     "Parquet": ("mlpipe.spec.drafts", "Parquet"),
     "Pipeline": ("mlpipe.pipeline", "Pipeline"),
     "PipelineComponent": ("mlpipe.orchestration.component", "PipelineComponent"),
@@ -22,6 +21,7 @@ _PUBLIC = {
     "gate": ("mlpipe.spec.drafts", "gate"),
     "hourly": ("mlpipe.spec.drafts", "hourly"),
     "monthly": ("mlpipe.spec.drafts", "monthly"),
+    "runs": ("mlpipe.index.frame", "runs"),
     "unpartitioned": ("mlpipe.spec.drafts", "unpartitioned"),
     "weekly": ("mlpipe.spec.drafts", "weekly"),
 }

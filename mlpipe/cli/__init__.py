@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mlpipe.cli import (
+    asking,
     checking,
     decisions,
     exchanging,
@@ -136,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
         decisions,
         trying,
         reproducing,
+        asking,
         looking,
         exchanging,
         storing,

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names, digest
 from mlpipe.index.rows import TRAININGS, Confirmed, Entry, Note, Value, metric_keys, micros
 from mlpipe.index.schema import COLUMNS, PACKED
-from mlpipe.ledger.entry import Entry as Decision
-from mlpipe.ledger.fold import fold
+
+if TYPE_CHECKING:
+    from mlpipe.ledger.entry import Entry as Decision
 
 _GIVEN = tuple(c for c in COLUMNS if c not in ("version", "release_stage", "registered", "deleted"))
 """Columns that a record gives itself; the others come from ledger and events."""
@@ -99,8 +100,10 @@ def mark_deleted(database: Database, ids: Iterable[str]) -> None:
     database.many("update record set deleted = 1 where id = ?", [(i,) for i in ids])
 
 
-def decide(database: Database, chain: tuple[str, str | None, str], entries: Sequence[Decision]) -> None:
+def decide(database: Database, chain: tuple[str, str | None, str], entries: "Sequence[Decision]") -> None:
     """Versions and their stages, after all entries of one chain of decisions."""
+    from mlpipe.ledger.fold import fold
+
     place = (chain[0], chain[1] or "", chain[2])
     where = "pipeline = ? and segment = ? and deployment = ?"
     before = database.run(

@@ -8,15 +8,17 @@ from typing import Any
 
 from mlpipe.errors import DataError, MlpipeError, NotFoundError, StoreError
 from mlpipe.ledger.chain import Ledger
-from mlpipe.ledger.fold import State
+from mlpipe.ledger.fold import State, fold
 from mlpipe.records import differences
 from mlpipe.records.codec import from_bytes, head_of
 from mlpipe.records.differences import Difference
 from mlpipe.records.record import Input, Record
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages import evaluate, feature, label, monitor, predict, train, validate
+from mlpipe.stages import evaluate, experiment, feature, label, monitor, predict, train, validate
 from mlpipe.stages.context import Context, MemoryHeads, Run
+from mlpipe.stages.experiment import CHANGES, trial_stage
 from mlpipe.stages.runner import Stage, run_stage
+from mlpipe.stages.variants import variants
 from mlpipe.stores import agreement
 from mlpipe.stores.agreement import TOLERANCE, Agreement
 from mlpipe.stores.content import content_id, parse_id
@@ -36,11 +38,13 @@ STAGES: dict[str, Stage] = {
         monitor.STAGE,
     )
 }
-"""Stages whose results follow from what their records name."""
+"""Stages whose results follow from what their records name; so do trials, each of which has a stage of its own."""
 WHY_NOT = {
     "ingest": "its rows came from a source outside, which may give others today; what it gave then is in the store",
     "register": "it is a decision, and not a computation; 'mlpipe history' says who took it, when and why",
 }
+CHAMPIONS = ("evaluate", "predict", "monitor")
+"""Stages that ask the ledger who is champion."""
 OUTSIDE = ("production",)
 """Assets among a record's inputs that are read through the ledger, and not by partition."""
 WORDED = ("left_out",)
@@ -67,16 +71,29 @@ class Remade:
 
 
 class _Then(Ledger):
-    """A chain of decisions as it was when a record was written down."""
+    """A chain of decisions as it was when a record was written down: by the clock, and by the champion that the record names.
 
-    def __init__(self, ledger: Ledger, known_at: datetime) -> None:
+    The clock alone would do, were those of all machines right.
+    """
+
+    def __init__(self, ledger: Ledger, record: Record) -> None:
         super().__init__(
             ledger.backend, ledger.pipeline, segment=ledger.segment, deployment=ledger.deployment
         )
-        self._known_at = known_at
+        self._known_at = record.recorded_at
+        self._champion = next((i.id for i in record.inputs if i.name == "champion"), None)
+        self._asked = record.stage in CHAMPIONS
 
     def state(self, *, as_of: datetime | None = None, known_at: datetime | None = None) -> State:
-        return super().state(as_of=as_of, known_at=known_at or self._known_at)
+        known = super().state(as_of=as_of, known_at=known_at or self._known_at)
+        if not self._asked or self._named(known):
+            return known
+        entries = self.entries()
+        before = (fold(entries[:count], as_of=as_of) for count in range(len(entries) - 1, -1, -1))
+        return next((s for s in before if self._named(s)), known)
+
+    def _named(self, state: State) -> bool:
+        return (state.champion.bundle if state.champion is not None else None) == self._champion
 
 
 def remake(
@@ -119,7 +136,8 @@ def remake(
     over = Store(Overlay(store.backend, LocalBackend(scratch), hidden=("recipes",)))
     read = _whole(record, store)
     ctx = _context(record, store, over)
-    again = _ran(STAGES[record.stage], spec, record, replace(ctx, log=log))
+    stage, tried = _stage(spec, record)
+    again = _ran(stage, tried, record, replace(ctx, log=log))
     trusted = spec.model.trusted
     outputs = agreement.outputs(record, again, over, tolerance, trusted)
     numbers = agreement.metrics(record, again, tolerance)
@@ -137,11 +155,19 @@ def remake(
 
 def impossible(record: Record) -> None:
     """Raises a `DataError` for a record that cannot be made again, whatever lies in the store; it says why."""
-    if record.stage not in STAGES:
+    if record.stage not in (*STAGES, experiment.NAME):
         why = WHY_NOT.get(record.stage, f"the stage {record.stage!r} is not known to this mlpipe")
         raise DataError(
             f"{record.asset} {record.partition} cannot be made again: {why}", where=f"record {record.id}"
         )
+
+
+def _stage(spec: PipelineSpec, record: Record) -> tuple[Stage, PipelineSpec]:
+    """The stage that made a record, and the specification that it was run with: that of a trial has its changes."""
+    if record.stage != experiment.NAME:
+        return STAGES[record.stage], spec
+    (variant,) = variants(spec, {name: [value] for name, value in record.data[CHANGES].items()})
+    return trial_stage(variant), variant.spec
 
 
 def _ran(stage: Stage, spec: PipelineSpec, record: Record, ctx: Context) -> Record:
@@ -180,7 +206,7 @@ def _context(record: Record, store: Store, over: Store) -> Context:
     ledger = Ledger(store.backend, record.pipeline, segment=record.segment, deployment=record.deployment)
     return Context(
         store=over,
-        ledger=_Then(ledger, record.recorded_at),
+        ledger=_Then(ledger, record),
         heads=MemoryHeads([head_of(r) for r in _pinned(record, store)]),
         run=run,
         now=lambda: datetime.now(UTC),

@@ -1,4 +1,4 @@
-"""`mlpipe show`, `compare`: what is on record about a result, and what differs between several."""
+"""`mlpipe show`, `compare`, `diff`: what is on record about a result, and what differs between several."""
 
 import argparse
 import json
@@ -35,6 +35,17 @@ examples:
   mlpipe compare flights@11 flights@12 flights@13 --html compared.html
   mlpipe compare flights@11 flights@12 --json | jq .told"""
 
+DIFF = f"""\
+{IDS}
+Data: of records that made tables (raw, features, labels, predictions, …) the rows by their declared key, columns that came, went or changed
+type, the PSI of each column, and hints at columns that have another name now. Of models the windows of features that they learned from,
+and partitions that both read in different content. Code: a unified diff of the archived files.
+
+examples:
+  mlpipe diff flights/raw@2013-06-30 flights/raw@2013-07-01
+  mlpipe diff flights@11 flights@12 --code
+  mlpipe diff rec-3f2a rec-81bc --data --json"""
+
 
 def add(commands: Any) -> None:
     """Declare the commands."""
@@ -51,6 +62,15 @@ def add(commands: Any) -> None:
     made.add_argument("--all", action="store_true", help="also what is the same")
     forms(made, csv=True)
     made.set_defaults(wrong=made.error)
+    made = declared(
+        commands, "diff", diff, "The difference between two results in full: code and data.", DIFF
+    )
+    made.add_argument("before", metavar="ID", help="the one before")
+    made.add_argument("after", metavar="ID", help="the one after")
+    only = made.add_mutually_exclusive_group()
+    only.add_argument("--code", action="store_true", help="the code alone")
+    only.add_argument("--data", action="store_true", help="the data alone")
+    made.add_argument("--json", action="store_true", help="print JSON")
 
 
 def declared(commands: Any, name: str, call: Any, text: str, epilog: str) -> Any:
@@ -122,3 +142,13 @@ def compare(args: argparse.Namespace) -> None:
         found = compared(records, args.ids)
     form = as_json if args.json else as_csv if args.csv else as_text
     print(form(found, every=args.all))
+
+
+def diff(args: argparse.Namespace) -> None:
+    """`mlpipe diff`."""
+    from mlpipe.views.diffed import as_json, as_text
+    from mlpipe.views.diffs import diff_of
+
+    with shelf(args) as records:
+        found = diff_of(records, (args.before, args.after), code=not args.data, data=not args.code)
+    print((as_json if args.json else as_text)(found))

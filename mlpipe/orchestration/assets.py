@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ from mlpipe.orchestration.runtime import (
     Progress,
     context_of,
 )
+from mlpipe.orchestration.upstream import read_of
 from mlpipe.records.codec import digest, from_bytes, head_of
 from mlpipe.records.record import Record
 from mlpipe.spec.calendar import WHOLE
@@ -73,6 +75,8 @@ def build_asset(
         )
         frames = {n: _reader(values[INPUT + n], len(keys) > 1) for n in upstream}
         ctx = context_of(spec, context, frames)
+        if upstream:
+            ctx = replace(ctx, upstream_read=read_of(spec, context.instance, keys))
         if name == "model" and not claimed(context, spec, ctx, keys[0]):
             yield from _left_to_another(spec, ctx, keys[0])
             return

@@ -2,7 +2,7 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -11,6 +11,9 @@ import dagster as dg
 
 from mlpipe.errors import SourceError
 from mlpipe.orchestration.causes import first_line
+from mlpipe.orchestration.events import head_of_event, newest
+from mlpipe.records.record import Input
+from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import UpstreamSource
 
@@ -48,6 +51,43 @@ def readers(
         yield {n: reader(n, s) for n, s in spec.sources.items() if isinstance(s, UpstreamSource)}
     # Each load leaves an instance in memory behind, which complains when it is let go only as the process ends.
     gc.collect()
+
+
+def read_of(
+    spec: PipelineSpec, instance: dg.DagsterInstance, keys: Sequence[str]
+) -> dict[tuple[str, str], Input]:
+    """Which materialization of each upstream source a step reads: the newest of each partition, by source and partition.
+
+    Of an asset without partitions it is the same one for all. What was never materialized is left out.
+    """
+    found: dict[tuple[str, str], Input] = {}
+    for name, source in spec.sources.items():
+        if not isinstance(source, UpstreamSource):
+            continue
+        asset = dg.AssetKey(source.asset.split("/"))
+        made = newest(instance, asset, keys)
+        whole = made.get(WHOLE) or newest(instance, asset, [WHOLE]).get(WHOLE)
+        for key in keys:
+            event = made.get(key) or whole
+            if event is not None:
+                found[name, key] = _input(name, source.asset, event)
+    return found
+
+
+def _input(name: str, asset: str, event: dg.EventLogRecord) -> Input:
+    """A foreign materialization as an input; one of another pipeline of mlpipe's with the id of its record too."""
+    made, head = event.asset_materialization, head_of_event(event)
+    rows = None if made is None else made.metadata.get("dagster/row_count")
+    count = None if rows is None else rows.value
+    return Input(
+        asset=asset,
+        partition=event.partition_key or WHOLE,
+        record="" if head is None else head.record,
+        event=str(event.storage_id),
+        name=name,
+        rows=count if isinstance(count, int) else None,
+        version="" if made is None else (made.tags or {}).get("dagster/data_version", ""),
+    )
 
 
 @contextmanager

@@ -166,6 +166,10 @@ class Head:
             rows=output.rows,
         )
 
+    def seen(self) -> Input:
+        """This materialization as an input of which no output was read: what it says of itself was enough."""
+        return Input(asset=self.asset, partition=self.partition, record=self.record, event=self.event)
+
 
 HEAD_DATA = "head"
 """Key of `Record.data` whose (small) value travels in the event, for the stages downstream."""

@@ -30,7 +30,7 @@ class MetricValue(Part):
 
 
 class Input(Part):
-    """One upstream materialization that was read."""
+    """One upstream materialization that was read. Without `id` only its verdict was; `version` is the data version of a foreign asset."""
 
     asset: str
     partition: str
@@ -39,6 +39,7 @@ class Input(Part):
     name: str = ""
     id: str = ""
     rows: int | None = None
+    version: str = ""
 
 
 class Output(Part):

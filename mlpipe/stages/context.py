@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from mlpipe.errors import NotFoundError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.codec import Head, from_bytes, head_of
-from mlpipe.records.record import Record, Trigger
+from mlpipe.records.record import Input, Record, Trigger
 from mlpipe.records.secrets import scrubbed, scrubbed_text
 from mlpipe.stores.store import Store
 
@@ -86,7 +86,11 @@ def _silent(text: str) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """Everything a stage may touch. `upstream` gives the frame of a Dagster asset for some partition keys."""
+    """Everything a stage may touch.
+
+    `upstream` gives the frame of a Dagster asset for some partition keys, by source; `upstream_read` says which of its materializations
+    that is, by source and key.
+    """
 
     store: Store
     ledger: Ledger
@@ -101,6 +105,7 @@ class Context:
     segment: str | None = None
     log: Callable[[str], None] = _silent
     upstream: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
+    upstream_read: Mapping[tuple[str, str], Input] = field(default_factory=dict)
 
     def need(self, asset: str, keys: Sequence[str], pipeline: str) -> dict[str, Head]:
         """Heads of all keys.

@@ -51,7 +51,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         head = heads[key]
         if "bundle" not in head.outputs:
             why = str((head.data or {}).get("refused", "no model was trained"))
-            yield Plan(key, partial(_nothing, "no_model", why), reusable=False)
+            yield Plan(key, partial(_nothing, "no_model", why), (head.seen(),), reusable=False)
             continue
         window = spec.partitions.before(key, spec.training_window)
         data = collect(spec, judging(spec, window), ctx)

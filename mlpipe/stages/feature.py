@@ -32,7 +32,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     found = grid_of(spec, ctx)
     for key in keys:
         if key not in data.good:
-            yield Plan(key, partial(left_out, key, heads[key].verdict), inputs=(), reusable=False)
+            yield Plan(key, partial(left_out, key, heads[key].verdict), (heads[key].seen(),), reusable=False)
             continue
         past = past_keys(spec, key)
         inputs = tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, (*past, key))))

@@ -12,7 +12,7 @@ from mlpipe.errors import DataError, MlpipeError
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, Output
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.spec.sources import LoadSource
+from mlpipe.spec.sources import LoadSource, UpstreamSource
 from mlpipe.stages.cleaning import time_forms
 from mlpipe.stages.context import Context
 from mlpipe.stages.failures import attempted
@@ -40,7 +40,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         yield Plan(
             key,
             partial(_work, spec, key, pieces, outputs, ctx),
-            inputs=_upstream_inputs(spec, key),
+            inputs=_upstream_inputs(spec, key, ctx),
             params=_params(spec),
             functions=functions,
             reusable=False,
@@ -73,12 +73,14 @@ def _frozen(
     return pieces, outputs
 
 
-def _upstream_inputs(spec: PipelineSpec, key: str) -> tuple[Input, ...]:
-    return tuple(
-        Input(asset=s.asset, partition=key, record="", name=n)
+def _upstream_inputs(spec: PipelineSpec, key: str, ctx: Context) -> tuple[Input, ...]:
+    """What was read of other assets; which of their materializations, where Dagster says so."""
+    unknown = {
+        n: Input(asset=s.asset, partition=key, record="", name=n)
         for n, s in spec.sources.items()
-        if hasattr(s, "asset")
-    )
+        if isinstance(s, UpstreamSource)
+    }
+    return tuple(ctx.upstream_read.get((n, key), i) for n, i in unknown.items())
 
 
 def _params(spec: PipelineSpec) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     functions = (spec.label.function,) if spec.label.function is not None else ()
     for key in keys:
         if key not in data.good:
-            yield Plan(key, partial(left_out, key, heads[key].verdict), reusable=False)
+            yield Plan(key, partial(left_out, key, heads[key].verdict), (heads[key].seen(),), reusable=False)
             continue
         inputs = data.inputs(spec.primary, [key])
         if spec.label.source is not None:

@@ -25,7 +25,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     for key in keys:
         head = heads[key]
         if champion is None or "features" not in head.outputs:
-            yield Plan(key, partial(_nothing, champion is None), reusable=False)
+            yield Plan(key, partial(_nothing, champion is None), (head.seen(),), reusable=False)
             continue
         model = Input(
             asset=f"{spec.name}/production",

@@ -11,7 +11,7 @@ from mlpipe.errors import DataError
 from mlpipe.ledger.fold import Version
 from mlpipe.ledger.promotion import Candidate, Decision, decide
 from mlpipe.records.codec import HEAD_DATA, Head
-from mlpipe.records.record import Found, Input, MetricValue, Record
+from mlpipe.records.record import Found, MetricValue, Record
 from mlpipe.spec.calendar import DISTANT_PAST
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.card import model_card
@@ -33,22 +33,12 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     for key in keys:
         head = heads[key]
         if "scored" not in head.outputs:
-            yield Plan(key, partial(_nothing, head), reusable=False)
+            yield Plan(key, partial(_nothing, head), (head.seen(),), reusable=False)
             continue
-        inputs = (
-            Input(
-                asset=head.asset,
-                partition=key,
-                record=head.record,
-                event=head.event,
-                name="scored",
-                id=head.outputs["scored"].id,
-            ),
-        )
         yield Plan(
             key,
             partial(_work, spec, key, head, ctx),
-            inputs=inputs,
+            inputs=(head.read("scored"),),
             params={"min_tenure": spec.min_tenure},
             reusable=False,
         )

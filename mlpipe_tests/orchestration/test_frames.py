@@ -11,6 +11,7 @@ import mlpipe as ml
 from mlpipe.errors import MlpipeError, NotFoundError
 from mlpipe.orchestration.events import DagsterHeads
 from mlpipe.orchestration.frames import FramesIOManager
+from mlpipe.records.codec import from_bytes
 from mlpipe_tests.orchestration.conftest import FIRST, World, world_at
 from mlpipe_tests.orchestration.shop import orders
 
@@ -119,6 +120,24 @@ def test_an_upstream_asset_is_a_real_dependency_and_its_rows_are_what_raw_freeze
         if e.partition_key == TODAY
     ]
     assert versions[0] == versions[1]
+
+
+def test_raw_names_the_very_materializations_that_it_read(neighbours: World) -> None:
+    heads = DagsterHeads(neighbours.on, "", time.time()).find("shop/raw", [FIRST, TODAY])
+    for key, head in heads.items():
+        record = from_bytes(neighbours.store.get_record("shop", head.record))
+        read = {i.name: i for i in record.inputs}
+        assert (read["class"].partition, read["places"].partition) == (key, "all")
+        for name, asset in (("class", ["crm", "orders"]), ("places", ["places"])):
+            made = neighbours.on.fetch_materializations(
+                dg.AssetRecordsFilter(
+                    asset_key=dg.AssetKey(asset), asset_partitions=[key] if name == "class" else None
+                ),
+                limit=1,
+            ).records[0]
+            assert read[name].event == str(made.storage_id) and read[name].id == ""
+            tags = made.asset_materialization.tags if made.asset_materialization is not None else {}
+            assert read[name].version == tags["dagster/data_version"] != ""
 
 
 def test_a_users_asset_receives_one_days_features_and_predictions_as_frames(neighbours: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 # Nothing above loads numpy, whose thread pools read this once, when they are made.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test that reached the user's instance, store or deployment would write there.
-for _name in ("DAGSTER_HOME", "MLPIPE_STORE", "MLPIPE_DEPLOYMENT"):
+for _name in ("DAGSTER_HOME", "MLPIPE_STORE", "MLPIPE_INDEX", "MLPIPE_DEPLOYMENT"):
     os.environ.pop(_name, None)
 
 # A job in the background of a script starts with SIGINT ignored. Dagster makes SIGTERM follow it, and what it starts never ends then.

@@ -102,9 +102,8 @@ def _meaning(query: str, at: int, kind: str, text: str, now: datetime) -> str | 
             raise QueryError("the number is too large", query=query, at=at)
         return value
     if kind == "relative":
-        span = timedelta(seconds=float(text[1:-1]) * UNITS[text[-1]])
         try:
-            instant = micros(now - span)
+            instant = micros(now - timedelta(seconds=float(text[1:-1]) * UNITS[text[-1]]))
         except OverflowError:
             raise QueryError("the time is before the year 1", query=query, at=at) from None
         return Moment(instant, instant, text)

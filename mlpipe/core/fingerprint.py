@@ -3,8 +3,8 @@
 A fingerprint covers the function's syntax tree (without comments, docstrings and layout), its defaults, its closure, what it is bound to,
 and likewise every function, class, module and constant of the user's own that it names. Where there is no source (a lambda, an interactive
 session) the byte code stands in. Installed packages and the standard library are left out: their versions stand in the record's
-environment. A module that is imported within a function is not followed, and a global container that a function fills counts as its
-constant: keep caches behind `functools.lru_cache`.
+environment. A module of the user's that is imported within a function counts whole, with all that it imports; see `mlpipe.core.imports`.
+A global container that a function fills counts as its constant: keep caches behind `functools.lru_cache`.
 """
 
 import ast
@@ -25,6 +25,8 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+
+from mlpipe.core.imports import dumped, followed, inner_imports
 
 _INSTALLED = tuple(
     {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -137,7 +139,7 @@ class _Walk:
         name = f"module {module.__name__}"
         if is_users(module):
             try:
-                self.parts.append(f"{name}={_dump(ast.parse(inspect.getsource(module)))}")
+                self.parts.append(f"{name}={dumped(ast.parse(inspect.getsource(module)))}")
             except (OSError, SyntaxError, TypeError):
                 self.parts.append(f"{name}=")
         return name
@@ -155,11 +157,19 @@ class _Walk:
         else:
             spelled += [self.value(value.__defaults__), self.value(value.__kwdefaults__)]
             spelled += self._references(value)
+            self._inner(value)
             if hasattr(value, "__wrapped__"):
                 spelled.append(self.value(value.__wrapped__))
         text = ";".join(spelled)
         self.parts.append(f"{name}={text}")
         return f"{name}#{_hash(text.encode('utf-8', 'backslashreplace'))}"
+
+    def _inner(self, function: types.FunctionType) -> None:
+        """The user's modules that a function imports when it runs, among the parts."""
+        package = str(function.__globals__.get("__package__") or "")
+        names = _inner_names(function.__code__, package)
+        for name, text in followed(names, _users_file) if names else ():
+            self.parts.append(f"imported {name}={text}")
 
     def _references(self, function: types.FunctionType) -> list[str]:
         """Globals and closure of a function by name; of a module also what the function may take from it."""
@@ -223,9 +233,23 @@ def _tree(value: Any) -> str:
     if inspect.isfunction(value):
         return _function_tree(value.__code__)
     try:
-        return _dump(ast.parse(textwrap.dedent(inspect.getsource(value))))
+        return dumped(ast.parse(textwrap.dedent(inspect.getsource(value))))
     except (OSError, SyntaxError, TypeError, IndexError):
         return f"class {sorted(n for n in vars(value) if not n.startswith('__'))}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _inner_names(code: types.CodeType, package: str) -> tuple[str, ...]:
+    """Modules that a function imports in its body; none where there is no source."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
+    except (OSError, SyntaxError, TypeError, IndexError):
+        return ()
+    return tuple(n for n in inner_imports(tree, package) if n.split(".")[0] != "mlpipe")
+
+
+def _users_file(file: str) -> bool:
+    return not file.startswith("<frozen") and not _installed(file)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -240,7 +264,7 @@ def _function_tree(code: types.CodeType) -> str:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, SyntaxError, TypeError, IndexError):
         return _bytes(code)
-    return _dump(tree)
+    return dumped(tree)
 
 
 def _bytes(code: types.CodeType) -> str:
@@ -252,13 +276,3 @@ def _bytes(code: types.CodeType) -> str:
     ]
     parts = (code.co_name, code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, constants)
     return repr(parts)
-
-
-def _dump(tree: ast.AST) -> str:
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree, annotate_fields=False)

@@ -1,6 +1,7 @@
 """Fingerprints: what a function does changes them, how it is written does not."""
 
 import functools
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -268,6 +269,57 @@ def test_modules_of_the_users_count_and_so_does_what_they_import(load: Callable[
         )
 
     assert made("1") == made("1") != made("2")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import users_near",
+        "import users_near as near",
+        "from users_near import deep",
+        "from users_near import deep as d, shallow",
+    ],
+)
+def test_what_is_imported_when_a_function_runs_counts_with_all_that_it_imports(
+    load: Callable[..., Any], line: str
+) -> None:
+    def made(deep: str, other: str = "", note: str = "") -> str:
+        helpers = {
+            "users_deep": f"def deep(x):\n    return x + {deep}",
+            "users_near": f"{note}\ndef shallow(x):\n    from users_deep import deep\n    return deep(x)\ndeep = shallow",
+            "users_other": f"X = 1{other}",
+        }
+        source = f"def main(x):\n    {line}\n    import json\n    return x"
+        return fingerprint(load(source, **helpers).main)
+
+    assert made("1") == made("1") == made("1", other="2") == made("1", note="# said") != made("2")
+
+
+def test_packages_are_followed_whether_or_not_they_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "users_shop"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "prices.py").write_text("PRICE = 1")
+    (package / "main.py").write_text("def main(x):\n    from .prices import PRICE\n    return x * PRICE")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def made() -> str:
+        for name in [n for n in sys.modules if n.split(".")[0] == "users_shop"]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
+        return fingerprint(importlib.import_module("users_shop.main").main)
+
+    before = made()
+    assert "users_shop.prices" not in sys.modules
+    importlib.import_module("users_shop.prices")
+    main = importlib.import_module("users_shop.main").main
+    assert fingerprint(main) == before == made()
+    (package / "prices.py").write_text("PRICE = 22")
+    changed = made()
+    (package / "__init__.py").write_text("FLAG = True")
+    assert len({before, changed, made()}) == 3
 
 
 def test_functions_without_source(load: Callable[..., Any]) -> None:

@@ -17,10 +17,11 @@ DIFFERENT = 9
 """Exit code when something came out different."""
 TEXT = "Make a past model, or any record, again from its record alone, and say whether it comes out the same."
 EPILOG = f"""\
-ID is a record (its id or the first digits of it), or a version such as flights@12 or flights@production. The record's own inputs are
-read (each is checked first), its code is taken from the archive in the store and runs in a process of its own, and nothing that was done
-before is found again. A model is judged again too. Needed are the store alone and the packages: no project, no Dagster, no sources. The
-store is only read. The thread variables are set as recorded where you do not set them yourself.
+ID is a record (its id or the first digits of it), a version such as flights@12 or flights@production, or the newest of a partition such
+as flights/features@2013-07-01. The record's own inputs are read (each is checked first), its code is taken from the archive in the store
+and runs in a process of its own, and nothing that was done before is found again. A model is judged again too. Needed are the store alone
+and the packages: no project, no Dagster, no sources. The store is only read. The thread variables are set as recorded where you do not
+set them yourself.
 
 identical  every object has the same content, bit by bit
 equal      numbers differ by no more than the tolerance: metric by metric, prediction by prediction, row by row
@@ -120,7 +121,8 @@ def _asked(args: argparse.Namespace, store: "Store") -> "list[Reference]":
     from mlpipe.ledger.references import referred, released
 
     if args.sample is None:
-        return [referred(store, args.id, args.ledger)]
+        name, at, _ = args.id.partition("@")
+        return [_newest(args) if at and "/" in name else referred(store, args.id, args.ledger)]
     every = released(store, args.id, args.ledger)
     if not every:
         raise NotFoundError(
@@ -131,6 +133,16 @@ def _asked(args: argparse.Namespace, store: "Store") -> "list[Reference]":
     names = ", ".join(r.name for r in drawn)
     warn(f"drawn from {len(every)} that were in production (--seed {seed}): {names}")
     return drawn
+
+
+def _newest(args: argparse.Namespace) -> "Reference":
+    """The newest record of an asset's partition."""
+    from mlpipe.index.shelf import open_shelf
+    from mlpipe.ledger.references import Reference
+
+    with open_shelf(args.store, args.ledger, warn) as shelf:
+        record = shelf.one(args.id)
+    return Reference(record.pipeline, record.id)
 
 
 def _store(args: argparse.Namespace) -> "Store":

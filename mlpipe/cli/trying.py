@@ -96,11 +96,14 @@ def try_(args: argparse.Namespace) -> int:
 
 def _tell(progress: "Progress") -> None:
     """A line for each variant that was tried."""
-    print(f"{progress.partition}, {progress.done} of {progress.total}: {progress.text}", file=sys.stderr)
+    print(
+        f"{progress.partition}, {progress.done} of {progress.total}: {progress.text.replace('**', '')}",
+        file=sys.stderr,
+    )
 
 
 def _partitions(spec: "PipelineSpec", given: Sequence[str]) -> list[str]:
-    """Keys of what was given, in order."""
+    """Keys of what was given, in the order of the calendar."""
     from mlpipe.spec.calendar import WHOLE
 
     if spec.partitions.every == "none":
@@ -120,7 +123,7 @@ def _partitions(spec: "PipelineSpec", given: Sequence[str]) -> list[str]:
         for key in found:
             spec.partitions.window(key)
             keys[key] = None
-    return list(keys)
+    return sorted(keys)
 
 
 def _sets(given: Sequence[str]) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from mlpipe.errors import MlpipeError, SpecError
 from mlpipe.orchestration.assets import REPORTED, Execute, materialization
 from mlpipe.orchestration.events import head_of_event
 from mlpipe.orchestration.faces import Dress, asset_spec, code_version, dressed
+from mlpipe.orchestration.indexing import indexed
 from mlpipe.orchestration.lineage import lineage_sent
 from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
 from mlpipe.records.codec import from_bytes
@@ -151,6 +152,7 @@ def _told(
     ctx: Context,
     context: dg.AssetExecutionContext,
 ) -> None:
+    indexed(context.instance, ctx.store.url, [record], context.log.warning)
     lineage_sent([record], ctx.store.url, context.log.warning)
     reused = " (done before, and found again)" if record.reused else ""
     context.log.info(

@@ -17,7 +17,7 @@ def as_text(answer: Mapping[str, Any]) -> str:
     names = [n for n in tried[0]["set"] if len({str(v["set"].get(n)) for v in tried}) > 1] if tried else []
     primary = answer["metric"]
     others = [m for m in answer["metrics"] if m != primary][:MOST_METRICS]
-    head = [*(names or ["variant"]), primary or "metric", "beside own model", *others, ""]
+    head = [*(names or ["variant"]), primary or "metric", "beside own model", *others, "note"]
     rows = [_row(v, names, primary, others, many) for v in tried]
     parts = [_first_line(answer), table(head, rows)]
     if tried:
@@ -29,7 +29,8 @@ def _first_line(answer: Mapping[str, Any]) -> str:
     keys, tried = answer["partitions"], answer["variants"]
     where = keys[0] if len(keys) == 1 else f"{len(keys)} partitions, {keys[0]} to {keys[-1]}"
     reused = sum(r["reused"] for v in tried for r in v["records"])
-    told = f"; {reused} had been tried before, and were found again" if reused else ""
+    were = "1 had been tried before, and was" if reused == 1 else f"{reused} had been tried before, and were"
+    told = f"; {were} found again" if reused else ""
     mean = " Metrics are means over partitions." if len(keys) > 1 else ""
     experiment = f" (experiment {answer['experiment']})" if answer["experiment"] else ""
     variants = "1 variant" if len(tried) == 1 else f"{len(tried)} variants"
@@ -71,7 +72,8 @@ def _beside(made: Mapping[str, Any]) -> str:
     if not made["days"]:
         return "–"
     one = made["days"][0] if len(made["days"]) == 1 else {**made, "difference": made["mean"]}
-    return _difference(one)
+    some = f" (of {len(made['days'])})" if made["missing"] and len(made["days"]) > 1 else ""
+    return _difference(one) + some
 
 
 def _difference(one: Mapping[str, Any]) -> str:
@@ -86,7 +88,7 @@ def _days(best: Mapping[str, Any], metric: str) -> str:
     made = best["comparison"]
     lines = []
     if len(made["days"]) > 1:
-        head = ["partition", metric, "own", "difference", "rows", ""]
+        head = ["partition", metric, "own", "difference", "rows", "note"]
         rows = [
             [
                 d["partition"],

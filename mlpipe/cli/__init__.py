@@ -45,6 +45,7 @@ EXITS = tuple(
         [
             (0, "done"),
             (2, "the command line is wrong"),
+            (reproducing.DIFFERENT, "what was made again came out different"),
             (130, "interrupted"),
             *((c, text) for _, c, text in EXIT_CODES),
         ]

@@ -200,6 +200,8 @@ def _context(record: Record, store: Store, over: Store) -> Context:
         trigger=record.trigger,
         actor=record.actor,
         experiment=record.experiment,
+        hypothesis=record.hypothesis,
+        note=record.notes,
         inject=str(record.params.get("inject", "")),
         tags=record.tags,
     )

@@ -91,11 +91,13 @@ def opened(*, synced: bool = False) -> "Index":
 def runs(args: argparse.Namespace) -> int:
     """`mlpipe runs`."""
     from mlpipe.index.fields import field_of
+    from mlpipe.index.language import parse
     from mlpipe.index.query import Key
     from mlpipe.views import runs as view
 
-    query = " ".join(args.query)
-    limit = SHOWN if args.limit is None and " limit " not in f" {query.lower()} " else args.limit or None
+    query = parse(" ".join(args.query))
+    default = SHOWN if query.limit is None else None
+    limit = default if args.limit is None else args.limit or None
     with opened(synced=args.sync) as index:
         answer = index.ask(query, limit)
         asked = [k.strip() for k in (args.keys or "").split(",") if k.strip()]

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from mlpipe.cli import main
 from mlpipe.index.index import Index
 from mlpipe.index.place import index_url
 from mlpipe.orchestration.reconcile import brought_up
@@ -127,3 +128,28 @@ def test_an_unreachable_store_is_told_and_nothing_is_called_complete(
     assert len(heard) == 1 and "nowhere" in heard[0]
     with Index.open(url) as index:
         assert index.recall("synced") is None
+
+
+def test_the_commands_bring_it_up_to_date(
+    lived: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(lived.on.root_directory))
+    monkeypatch.setenv("MLPIPE_STORE", lived.store.url)
+
+    def said(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        out, err = capsys.readouterr()
+        assert ended.value.code == 0 and err == "", err
+        return out
+
+    rebuilt = said("index", "rebuild")
+    count = int(rebuilt.split()[0])
+    assert count > 50 and f"the index holds {count}, as of " in rebuilt
+    assert said("index", "sync", "--tail").startswith("0 records were missing; ")
+    with Index.open(index_url()) as index:
+        index.remove(sorted(index.ids())[:3])
+    table = said("runs", "version = 1", "--sync", "--keys", "version,release_stage")
+    assert table.splitlines()[2].split()[1:] == ["1", "production"]
+    with Index.open(index_url()) as index:
+        assert index.count() == count

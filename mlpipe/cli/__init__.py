@@ -18,6 +18,7 @@ from mlpipe.cli import (
     running,
     starting,
     storing,
+    tracing,
     trying,
 )
 from mlpipe.cli.command import DEBUG, warn
@@ -141,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
         asking,
         looking,
         exchanging,
+        tracing,
         storing,
     ):
         kind.add(commands)

@@ -7,15 +7,16 @@ a sync was made. Versions are looked up in the ledger itself.
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from mlpipe.errors import NotFoundError, did_you_mean
 from mlpipe.index.answer import Row
 from mlpipe.index.database import IndexUnreachableError
 from mlpipe.index.index import Index
-from mlpipe.index.kept import notes
+from mlpipe.index.kept import notes, write_note
 from mlpipe.index.place import index_url, sqlite_url
-from mlpipe.index.rows import Note
+from mlpipe.index.rows import Note, micros
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.fold import State
 from mlpipe.ledger.references import referred
@@ -93,26 +94,61 @@ class Shelf:
             self._read[record] = from_bytes(self.store.get_record(pipeline, record), record)
         return self._read[record]
 
-    def newest(self, asset: str, partition: str) -> Record:
+    def newest(self, asset: str, partition: str, as_of: datetime | None = None) -> Record:
         """The newest record of an asset's partition that is no experiment: by its clock, then by when it was written.
+
+        Parameters
+        ----------
+        as_of
+            Records with a later clock do not count.
 
         Raises
         ------
         NotFoundError
             There is none.
         """
-        where = "r.asset = ? and r.partition = ? and r.experiment is null and r.deleted = 0"
+        where = "r.asset = ? and r.partition = ? and r.experiment is null and r.deleted = 0 and r.as_of <= ?"
         statement = (
             f"select r.id from record r where {where} order by r.as_of desc, r.started desc, r.id limit 1"
         )
-        found = self.index.database.run(statement, (asset, partition))
+        latest = 2**62 if as_of is None else micros(as_of)
+        found = self.index.database.run(statement, (asset, partition, latest))
         if not found:
             known = [a for (a,) in self.index.database.run("select distinct asset from record")]
             hint = "" if asset in known else did_you_mean(asset, known)
+            when = "" if as_of is None else f" at {as_of.isoformat()}"
             raise NotFoundError(
-                f"{asset} has no partition {partition!r}", where=self.store.url, fix=hint or HOW
+                f"{asset} has no partition {partition!r}{when}", where=self.store.url, fix=hint or HOW
             )
         return self.read(asset.partition("/")[0], found[0][0])
+
+    def one_as_of(self, text: str, as_of: datetime) -> Record:
+        """What a version or a partition was at a moment, by the clock of the data.
+
+        Raises
+        ------
+        NotFoundError
+            There was none, or the text is neither.
+        """
+        name, at, which = text.partition("@")
+        if not at:
+            raise NotFoundError(
+                f"{text!r} was the same at all times",
+                fix="Name a version (PIPELINE@production) or a partition (PIPELINE/ASSET@PARTITION) with a time.",
+            )
+        if "/" in name:
+            return self.newest(name, which, as_of)
+        chain = Ledger(self.store.backend, name, deployment=self.ledger or "dev")
+        state = chain.state(as_of=as_of)
+        number = int(which) if which.isascii() and which.isdigit() else None
+        standing = [v for v in state.versions.values() if v.number == number or v.stage == which]
+        if not standing:
+            raise NotFoundError(
+                f"there was no {text} at {as_of.isoformat()}",
+                where=self.store.url,
+                fix=f"Versions then: {', '.join(f'{v.number} ({v.stage})' for v in state.versions.values()) or 'none'}.",
+            )
+        return self.read(name, str(max(standing, key=lambda v: v.number).details["model_record"]))
 
     def readers(self, record: str) -> list[Row]:
         """Rows of the records that read what a record made, the oldest first."""
@@ -122,6 +158,12 @@ class Shelf:
         """What was written about a record afterwards, the oldest first."""
         mine = (n for n in notes(self.store.backend) if n.record == record.id)
         return sorted(mine, key=lambda n: (n.written, n.name))
+
+    def note(self, record: Record, text: str, actor: str) -> Note:
+        """Write something down about a record, for good. Raises `MlpipeError` when it is empty or too long."""
+        made = write_note(self.store.url, record.pipeline, record.id, text, actor)
+        self.index.add_notes([made])
+        return made
 
     def state(self, pipeline: str, segment: str | None = None, deployment: str = "dev") -> State:
         """What holds in a chain of decisions; nothing decided is the empty state."""

@@ -120,10 +120,10 @@ class _Held:
 
 
 @lru_cache(maxsize=32)
-def _configured(store: Store, held: _Held) -> Output:
-    return _output("configuration", store.put_json(configuration(held.spec), KIND))
+def _configuration(held: _Held) -> dict[str, Any]:
+    return configuration(held.spec)
 
 
 def configured(store: Store, spec: PipelineSpec) -> Output:
-    """The resolved configuration in the store, put there once a process."""
-    return _configured(store, _Held(spec))
+    """The resolved configuration in the store."""
+    return _output("configuration", store.put_json(_configuration(_Held(spec)), KIND))

@@ -1,9 +1,11 @@
 """What a team asks of every record is checked where it is declared, and before any work."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from mlpipe.errors import SpecError
@@ -71,3 +73,12 @@ def test_metrics_that_are_reported_by_default_may_be_asked_for(tmp_path: Path) -
     asked_for = {"require": {"metrics": ["f1", "macro_f1", "log_loss"]}}
     # Of two classes f1 is reported, of more macro_f1; which it is shows with the labels.
     assert spec_of(tmp_path, model=LogisticRegression(), record=asked_for).record.require.metrics[0] == "f1"
+
+
+def test_the_example_of_the_documentation_is_a_declaration(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "capture.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    spec = spec_of(tmp_path, tags={"owner": "ana"}, **yaml.safe_load(example))
+    assert spec.record.require.tags == ("owner", "ticket")
+    found = spec.record.unmet("lr-sweep", {"owner": "ana", "ticket": "7"})
+    assert [f.where for f in found] == ["tag ticket"]

@@ -29,13 +29,13 @@ class _Apart:
 
     def __init__(self, heads: Heads, spec: PipelineSpec, excluded: Sequence[str]) -> None:
         self._heads, self._excluded = heads, set(excluded)
-        self._features, self._model = f"{spec.name}/features", f"{spec.name}/model"
+        self._features = f"{spec.name}/features"
         self._own: dict[tuple[str, str], Head] = {}
 
     def find(self, asset: str, keys: Sequence[str]) -> Mapping[str, Head]:
-        """Heads of the keys that have one; a model only where it is the trial's own."""
+        """Heads of the keys that have one; the trial's own before the run's."""
         own = {k: self._own[asset, k] for k in keys if (asset, k) in self._own}
-        found = {} if asset == self._model else dict(self._heads.find(asset, keys))
+        found = dict(self._heads.find(asset, keys))
         if asset == self._features and self._excluded:
             found = {k: self._without(h) for k, h in found.items()}
         return {**found, **own}

@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlpipe.cli.reproducing import DIFFERENT
 from mlpipe.errors import DataError, NotFoundError, StoreError
 from mlpipe.ledger.references import Reference, referred
-from mlpipe.orchestration.reproducing import reproduce
+from mlpipe.orchestration.reproducing import reproduce, surroundings
+from mlpipe.records.codec import sealed, to_bytes
 from mlpipe_tests.orchestration.past import TRAIN_AT, Past, lived
 
 
@@ -119,3 +122,42 @@ def test_without_its_code_it_says_so(past: Past, tmp_path: Path) -> None:
     (copy.store_folder / copy.store.path_of(training.code.archive)).unlink()
     with pytest.raises(NotFoundError, match="archive of its code"):
         reproduce(copy.store, Reference("pastshop", training.id))
+
+
+def test_what_comes_out_different_ends_with_a_code_of_its_own(past: Past, tmp_path: Path) -> None:
+    copy = past.copied(tmp_path / "copy")
+    training = copy.records("train")[0]
+    bundle = copy.store.get_bundle(training.output("bundle").id)
+    claimed = copy.store.put_bundle(replace(bundle, threshold=0.123))
+    outputs = tuple(
+        o.model_copy(update={"id": claimed.id}) if o.name == "bundle" else o for o in training.outputs
+    )
+    record = sealed(training.model_copy(update={"outputs": outputs}))
+    copy.store.add_record("pastshop", record.id, to_bytes(record))
+    done = command(tmp_path, record.id, "--store", str(copy.store_folder))
+    assert done.returncode == DIFFERENT, done.stderr
+    assert "DIFFERENT" in done.stdout and "threshold 0.123, now" in done.stdout
+
+
+def test_surroundings_lead_to_no_code_of_today(past: Past) -> None:
+    record = past.records("train")[0]
+    threads = {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "", "OPENBLAS_NUM_THREADS": "2"}
+    then = record.model_copy(
+        update={
+            "environment": record.environment.model_copy(update={"threads": threads}),
+            "deployment": "prod",
+        }
+    )
+    given = {
+        "PYTHONPATH": "/today",
+        "DAGSTER_HOME": "/h",
+        "MLPIPE_STORE": "/s",
+        "OPENBLAS_NUM_THREADS": "1",
+        "HOME": "/me",
+    }
+    made = surroundings(then, given)
+    assert made["OMP_NUM_THREADS"] == "4" and made["OPENBLAS_NUM_THREADS"] == "1" and made["HOME"] == "/me"
+    assert made["MLPIPE_DEPLOYMENT"] == "prod" and "/today" not in made["PYTHONPATH"]
+    assert not {"DAGSTER_HOME", "MLPIPE_STORE", "MKL_NUM_THREADS"} & set(made)
+    replayed = surroundings(then.model_copy(update={"deployment": "replay-1"}), given)
+    assert "MLPIPE_DEPLOYMENT" not in replayed

@@ -98,7 +98,7 @@ class Sqlite:
         try:
             if create:
                 file.parent.mkdir(parents=True, exist_ok=True)
-            self._on = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
+            self._on = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             _patiently(self._on, "pragma journal_mode=wal")
             self._on.execute("pragma synchronous=normal")
             self._on.execute(f"pragma cache_size=-{CACHE_KIB}")

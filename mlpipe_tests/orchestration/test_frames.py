@@ -126,6 +126,11 @@ def test_raw_names_the_very_materializations_that_it_read(neighbours: World) -> 
     heads = DagsterHeads(neighbours.on, "", time.time()).find("shop/raw", [FIRST, TODAY])
     for key, head in heads.items():
         record = from_bytes(neighbours.store.get_record("shop", head.record))
+        archive = neighbours.store.get_bytes(record.code.archive)
+        assert f"{record.code.base}/shop.py".encode() in archive and record.code.base.endswith(
+            "orchestration"
+        )
+        assert neighbours.store.get_json(record.environment.installed)["dagster"] == dg.__version__
         read = {i.name: i for i in record.inputs}
         assert (read["class"].partition, read["places"].partition) == (key, "all")
         for name, asset in (("class", ["crm", "orders"]), ("places", ["places"])):

@@ -1,6 +1,7 @@
 """Trials of several partitions, one run each, and the pipeline's own models to lay them beside."""
 
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 import dagster as dg
 
@@ -21,6 +22,9 @@ from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.same_day import Own
+
+MARK = "mlpipe/tried"
+"""Tag of a run of trials by which whoever started it finds it again."""
 
 
 def tried(
@@ -53,17 +57,16 @@ def tried(
     LISTENERS.append(tell)
     try:
         for key in keys:
-            request = Request(
-                "trial", key, key, trigger="experiment", reason=_reason(spec, asked), tags=_tags(asked)
-            )
-            before = _newest(on)
+            # Its own mark, for a run that fails has no other way to tell its name, and others may try something at the same time.
+            mark = uuid4().hex
+            tags = (*_tags(asked), (MARK, mark))
+            request = Request("trial", key, key, trigger="experiment", reason=_reason(spec, asked), tags=tags)
             try:
-                name: str | None = run(spec, defs, on, request, asked.config(spec))
+                run(spec, defs, on, request, asked.config(spec))
             except MlpipeError as error:
                 errors.append(error)
-                name = _newest(on)
-            if name is not None and name != before:
-                made[key] = trials_of(spec, on, open_store(store_url(spec)), name, key)
+            for each in on.get_runs(dg.RunsFilter(tags={MARK: mark})):
+                made[key] = trials_of(spec, on, open_store(store_url(spec)), each.run_id, key)
     finally:
         LISTENERS.remove(tell)
     if errors and not any(made.values()):
@@ -80,11 +83,6 @@ def _tags(asked: Asked) -> tuple[tuple[str, str], ...]:
     named = {EXPERIMENT_TAG: asked.experiment, HYPOTHESIS_TAG: asked.hypothesis}
     own = {OWN_TAG + name: value for name, value in asked.tags.items()}
     return tuple((k, v) for k, v in {**named, **own}.items() if v)
-
-
-def _newest(on: dg.DagsterInstance) -> str | None:
-    """The newest run of trials; None before the first."""
-    return next((r.run_id for r in on.get_runs(dg.RunsFilter(tags={"mlpipe/job": "trial"}), limit=1)), None)
 
 
 def features_at(spec: PipelineSpec, on: dg.DagsterInstance, key: str) -> tuple[str, ...]:

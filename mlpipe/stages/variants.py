@@ -74,7 +74,7 @@ def _split(text: str) -> Iterator[str]:
 def _value(text: str) -> Any:
     if text.startswith("[") and text.endswith("]"):
         return [_value(part) for part in _split(text[1:-1]) if part]
-    words = {"true": True, "false": False, "null": None, "none": None}
+    words = {"true": True, "false": False, "null": None}
     if text.lower() in words:
         return words[text.lower()]
     try:
@@ -91,8 +91,22 @@ def settable(spec: PipelineSpec) -> dict[str, str]:
         model.params if model.estimator is None else {**model.estimator.get_params(deep=True), **model.params}
     )
     names = {"model." + name.replace("__", "."): name for name in own}
-    others = [EXCLUDE, "preprocess.kind", *PLAIN, *(f"split.{n}" for n in SPLIT)]
-    return {**names, **{name: name for name in others}}
+    others = [EXCLUDE, *PLAIN, *(f"split.{n}" for n in SPLIT), "preprocess.kind"]
+    return {**names, **{n: n for n in others if n not in _idle(spec)}}
+
+
+def _idle(spec: PipelineSpec) -> set[str]:
+    """Settings that change nothing in this pipeline: what may be given is never ignored."""
+    idle: set[str] = set()
+    if spec.partitions.every == "none":
+        # There is no window, and rows are split by shares.
+        idle |= {"window", *(f"split.{n}" for n in SPLIT)}
+    if spec.model.estimator is None or hasattr(spec.model.estimator, "steps"):
+        # A function, or a pipeline of the user's own, prepares its columns itself.
+        idle |= {"preprocess.kind"}
+    if spec.known_task is not None and "binary" not in spec.known_task:
+        idle |= {"threshold"}
+    return idle
 
 
 def variants(

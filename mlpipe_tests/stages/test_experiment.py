@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from mlpipe.errors import UserCodeError
+import mlpipe as ml
+from mlpipe.errors import SpecError, UserCodeError
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, release, train
 from mlpipe.stages.experiment import trial_stage
+from mlpipe.stages.same_day import Own, compared
 from mlpipe.stages.variants import variants
-from mlpipe_tests.stages.pipelines import DATA, FEATURES, World, day, days, scheduled, spec_of, written
+from mlpipe_tests.stages.pipelines import DATA, FEATURES, World, day, days, rows, scheduled, spec_of, written
 
 KEY = day(24)
 
@@ -69,3 +72,21 @@ def test_what_a_model_raises_is_told_as_in_a_training(spec: PipelineSpec, world:
     (variant,) = variants(spec, {"model.solver": ["lbfgs"], "model.l1_ratio": [1.0]})
     with pytest.raises(UserCodeError, match="cannot learn from these"):
         world.run(trial_stage(variant), variant.spec, [KEY])
+
+
+def test_without_partitions_a_trial_is_judged_on_the_same_rows_too(tmp_path: Path) -> None:
+    written(tmp_path / "rows", days(1), d0=lambda _: pd.concat([rows(k) for k in days(8)], ignore_index=True))
+    source = ml.Parquet(f"{day(0)}.parquet", event_time="at", keys=["user"])
+    spec = spec_of(
+        tmp_path / "rows", partitions=ml.unpartitioned(), source=source, window=None, split=ml.Split()
+    )
+    world = World(tmp_path / "store")
+    world.run_all(DATA, spec, ["all"])
+    own = world.run_all((train.STAGE, evaluate.STAGE), spec, ["all"])
+    with pytest.raises(SpecError, match="no parameter of this pipeline"):
+        variants(spec, {"window": ["9d"]})
+    (same,) = variants(spec, {"C": [1.0]})
+    trial = world.run(trial_stage(same), same.spec, ["all"])["all"]
+    assert trial.output("bundle").id == own["train"]["all"].output("bundle").id
+    made = compared(spec, [trial], {"all": Own(own["train"]["all"], own["evaluate"]["all"])}, world.store)
+    assert made.days[0].difference == 0.0 and made.days[0].rows == trial.output("scored").rows

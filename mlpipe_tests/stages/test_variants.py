@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -30,6 +30,7 @@ def spec(tmp_path: Path) -> PipelineSpec:
         ("model.class_weight=null", "model.class_weight", [None]),
         ("model.hidden_layer_sizes=(8,4),(8,)", "model.hidden_layer_sizes", [(8, 4), (8,)]),
         ("window=30d", "window", ["30d"]),
+        ("preprocess.kind=none,auto", "preprocess.kind", ["none", "auto"]),
         ("a='1'", "a", ["1"]),
     ],
 )
@@ -118,6 +119,22 @@ def test_an_ambiguous_name_lists_what_it_may_mean(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, model=make_pipeline(StandardScaler(), StandardScaler(), LogisticRegression()))
     with pytest.raises(SpecError, match=r"model.standardscaler-1.copy, model.standardscaler-2.copy"):
         variants(spec, {"copy": [True]})
+
+
+def test_what_would_change_nothing_may_not_be_given(tmp_path: Path) -> None:
+    assert {"preprocess.kind", "threshold", "window", "split.test"} <= set(settable(spec_of(tmp_path)))
+    own = spec_of(tmp_path, model=make_pipeline(StandardScaler(), LogisticRegression()))
+    assert "preprocess.kind" not in settable(own)
+    numbers = spec_of(tmp_path, model=LinearRegression(), label=ml.Label("plays"), features=["hours"])
+    assert "threshold" not in settable(numbers) and "seed" in settable(numbers)
+    whole = spec_of(
+        tmp_path,
+        partitions=ml.unpartitioned(),
+        source=ml.Parquet("a.parquet", event_time="at"),
+        window=None,
+        split=ml.Split(),
+    )
+    assert not {"window", "split.valid", "split.test", "split.embargo"} & set(settable(whole))
 
 
 def test_parameters_of_a_fit_function_are_those_that_it_declares(tmp_path: Path) -> None:

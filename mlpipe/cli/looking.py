@@ -1,7 +1,9 @@
-"""`mlpipe show`, `compare`, `diff`: what is on record about a result, and what differs between several."""
+"""`mlpipe show`, `compare`, `diff`, `curves`: what is on record about a result, and what differs between several."""
 
 import argparse
+import csv
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpipe.cli.command import command, warn
+from mlpipe.errors import MlpipeError
 
 if TYPE_CHECKING:
     from mlpipe.index.shelf import Shelf
@@ -46,6 +49,16 @@ examples:
   mlpipe diff flights@11 flights@12 --code
   mlpipe diff rec-3f2a rec-81bc --data --json"""
 
+CURVES = f"""\
+{IDS}
+A plot for each curve, with the lines of all that are named, and what each says about the learning: still improving, converged, overfits
+since a step, diverged.
+
+examples:
+  mlpipe curves flights@production
+  mlpipe curves flights@11 flights@12 --html curves.html
+  mlpipe curves flights@12 --csv"""
+
 
 def add(commands: Any) -> None:
     """Declare the commands."""
@@ -60,7 +73,7 @@ def add(commands: Any) -> None:
         "ids", metavar="ID", nargs="+", help="what to compare; the first is what the others are compared with"
     )
     made.add_argument("--all", action="store_true", help="also what is the same")
-    forms(made, csv=True)
+    forms(made)
     made.set_defaults(wrong=made.error)
     made = declared(
         commands, "diff", diff, "The difference between two results in full: code and data.", DIFF
@@ -71,6 +84,9 @@ def add(commands: Any) -> None:
     only.add_argument("--code", action="store_true", help="the code alone")
     only.add_argument("--data", action="store_true", help="the data alone")
     made.add_argument("--json", action="store_true", help="print JSON")
+    made = declared(commands, "curves", curves, "How trainings went, step by step.", CURVES)
+    made.add_argument("ids", metavar="ID", nargs="+", help="trainings or trials")
+    forms(made)
 
 
 def declared(commands: Any, name: str, call: Any, text: str, epilog: str) -> Any:
@@ -87,12 +103,31 @@ def declared(commands: Any, name: str, call: Any, text: str, epilog: str) -> Any
     return made
 
 
-def forms(made: Any, *, csv: bool = False) -> None:
+def forms(made: Any) -> None:
     """Options for other forms than text."""
     only = made.add_mutually_exclusive_group()
     only.add_argument("--json", action="store_true", help="print JSON")
-    if csv:
-        only.add_argument("--csv", action="store_true", help="print CSV")
+    only.add_argument("--csv", action="store_true", help="print CSV")
+    only.add_argument("--html", metavar="FILE", help="write one self-contained page")
+
+
+def written(path: str, html: str) -> None:
+    """Write a page where somebody wants it, and say so.
+
+    Raises
+    ------
+    MlpipeError
+        It cannot be written there.
+    """
+    try:
+        Path(path).write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise MlpipeError(
+            f"the page cannot be written: {error.strerror}",
+            where=path,
+            fix="Name a file in a folder that is there.",
+        ) from None
+    print(f"Page: {path}")
 
 
 @contextmanager
@@ -136,10 +171,17 @@ def compare(args: argparse.Namespace) -> None:
     if len(args.ids) < 2:
         args.wrong("name at least two records to compare")
     from mlpipe.views.compared import as_csv, as_json, as_text
+    from mlpipe.views.compared_page import as_html
+    from mlpipe.views.curves import series_of
     from mlpipe.views.subjects import compared
 
     with shelf(args) as records:
         found = compared(records, args.ids)
+        if args.html:
+            subjects = [s for s in found.subjects if s.record.curves]
+            lines = [line for s in subjects for line in series_of(records.store, s.name, s.record)]
+            written(args.html, as_html(found, lines, every=args.all))
+            return
     form = as_json if args.json else as_csv if args.csv else as_text
     print(form(found, every=args.all))
 
@@ -152,3 +194,22 @@ def diff(args: argparse.Namespace) -> None:
     with shelf(args) as records:
         found = diff_of(records, (args.before, args.after), code=not args.data, data=not args.code)
     print((as_json if args.json else as_text)(found))
+
+
+def curves(args: argparse.Namespace) -> None:
+    """`mlpipe curves`."""
+    from mlpipe.views.compared_page import curves_html
+    from mlpipe.views.curves import as_rows, as_text, series_of, to_dicts
+
+    with shelf(args) as records:
+        lines = [line for name in args.ids for line in series_of(records.store, name, records.one(name))]
+    if args.html:
+        written(args.html, curves_html(args.ids, lines))
+    elif args.json:
+        print(json.dumps(to_dicts(lines), ensure_ascii=False))
+    elif args.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["of", "curve", "series", "step", "value"])
+        writer.writerows(as_rows(lines))
+    else:
+        print(as_text(lines))

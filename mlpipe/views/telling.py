@@ -96,6 +96,11 @@ def _params(lines: "Sequence[Line]") -> Iterator[str]:
     ]
     # What a fitted preprocessing knows of its columns repeats which features there are.
     given = [x for x in given if ".columns." not in x.key]
+    other = next((x for x in given if x.key in ("model.class", "model.fit")), None)
+    if other is not None:
+        yield f"It is another model: {_short(other.values[0])}, now {_short(other.values[-1])}."
+        # Another class has other parameters, and another preprocessing; each of them says nothing more.
+        given = [x for x in given if not x.key.startswith(("model.", "preprocess."))]
     if given:
         yield f"Parameters differ: {_some([f'{x.key} {_short(x.values[0])} to {_short(x.values[-1])}' for x in given])}."
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,21 @@ def test_what_is_not_there_ends_with_its_own_code(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as end:
         main(["show", "churn@9", "--store", story().store])
     assert end.value.code == 4 and "The newest is 2." in capsys.readouterr().err
+
+
+def test_pages_are_written_where_they_are_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said(capsys, "compare", "churn@1", "churn@2", "--html", str(tmp_path / "c.html"))
+    assert "sends a new column" in (tmp_path / "c.html").read_text()
+    with pytest.raises(SystemExit) as end:
+        main(
+            ["compare", "churn@1", "churn@2", "--html", str(tmp_path / "no/c.html"), "--store", story().store]
+        )
+    assert end.value.code == 1 and "cannot be written" in capsys.readouterr().err
+
+
+def test_curves_of_a_model_that_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["curves", "churn@1", "--store", story().store])
+    assert end.value.code == 4 and "churn@1 has no curves" in capsys.readouterr().err

@@ -38,6 +38,9 @@ class Database(Protocol):
     def run(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and give its rows."""
 
+    def pages(self, statement: str, values: Sequence[Any], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a statement, so many at once."""
+
     def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once for each row of values."""
 
@@ -110,6 +113,15 @@ class Sqlite:
         """Run a statement and give its rows."""
         try:
             return self._on.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unreachable(error) from error
+
+    def pages(self, statement: str, values: Sequence[Any], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a statement, so many at once."""
+        try:
+            found = self._on.execute(statement, values)
+            while page := found.fetchmany(size):
+                yield page
         except sqlite3.Error as error:
             raise self._unreachable(error) from error
 
@@ -214,6 +226,17 @@ class Postgres:
         try:
             self._cursor.execute(statement.replace("?", "%s"), tuple(values))
             return self._cursor.fetchall() if self._cursor.description else []
+        except self._errors as error:
+            raise self._unreachable(error) from error
+
+    def pages(self, statement: str, values: Sequence[Any], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a statement, so many at once."""
+        try:
+            # A cursor of its own: other statements run between the pages.
+            with self._on.cursor() as cursor:
+                cursor.execute(statement.replace("?", "%s"), tuple(values))
+                while page := cursor.fetchmany(size):
+                    yield page
         except self._errors as error:
             raise self._unreachable(error) from error
 

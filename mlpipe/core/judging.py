@@ -79,9 +79,7 @@ def _spread(along: Floats, most: int) -> NDArray[np.intp]:
     if len(along) <= most:
         return np.arange(len(along))
     wanted = np.linspace(along[0], along[-1], most)
-    found = np.unique(np.clip(np.searchsorted(along, wanted), 0, len(along) - 1))
-    found[-1] = len(along) - 1
-    return found
+    return np.unique(np.clip(np.searchsorted(along, wanted), 0, len(along) - 1))
 
 
 def _finite(values: Floats) -> list[Any]:

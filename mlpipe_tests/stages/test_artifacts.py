@@ -28,6 +28,7 @@ def told(frame: pd.DataFrame) -> pd.DataFrame:
     names = np.where(frame["plays"] > 4, f"see https://a:{SECRET}@x/", f"{TOKEN} " + "long " * 90)
     return frame.assign(
         password=SECRET,
+        client_secret=frame["user"] % 9999,
         city=names,
         grade=np.where(frame["hours"] > 8, "high", np.where(frame["hours"] > 3, "middle", "low")),
         score=3 * frame["hours"] - frame["plays"],
@@ -72,7 +73,7 @@ def test_an_evaluation_keeps_what_can_be_drawn(data: Path, tmp_path: Path) -> No
 def test_samples_tell_most_and_hold_no_secret(data: Path, tmp_path: Path) -> None:
     world = World(tmp_path)
     record, kept = judged(
-        data, world, features=[*FEATURES, "password"], model=LogisticRegression(max_iter=500)
+        data, world, features=[*FEATURES, "password", "client_secret"], model=LogisticRegression(max_iter=500)
     )
     samples, table = kept["samples"], world.table(record, "scored")
     scores = table.set_index([DAY, ROW])["score"]
@@ -82,8 +83,11 @@ def test_samples_tell_most_and_hold_no_secret(data: Path, tmp_path: Path) -> Non
         for row in rows:
             assert (row["truth"] == row["predicted"]) == (kind == "right") or kind == "uncertain"
             assert row["predicted"] == str(int(row["score"] >= cut))
-            assert set(row["features"]) == {*FEATURES, "password"} and row["partition"] in KEYS
-            assert row["features"]["password"] == "(withheld)" and len(row["features"]["city"]) <= 210
+            assert (
+                set(row["features"]) == {*FEATURES, "password", "client_secret"} and row["partition"] in KEYS
+            )
+            assert row["features"]["password"] == "(withheld)" == row["features"]["client_secret"]
+            assert len(row["features"]["city"]) <= 210
             assert row["score"] == scores[row["partition"], row["row"]]
     sure = [abs(r["score"] - cut) for r in samples["uncertain"]]
     assert max(sure) <= min(abs(r["score"] - cut) for r in samples["right"])

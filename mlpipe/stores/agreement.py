@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.errors import BundleError, DataError, StoreError
+from mlpipe.records.differences import leaves
 from mlpipe.records.record import MetricValue, Output, Record
 from mlpipe.stores.content import parse_id
 from mlpipe.stores.scoring import Bundle
@@ -121,8 +122,11 @@ def _output(
         elif kind == "table":
             tables = [store.get_table(o.id) for o in (then, now)]
             verdict, note = _tables(tables[0], tables[1], tolerance)
+        elif kind == "curve":
+            points = [store.get_json(o.id) for o in (then, now)]
+            verdict, note = _points(points[0], points[1], tolerance)
         else:
-            # Profiles, grids and points follow from the tables and models beside them, which are compared themselves.
+            # Profiles, grids and reports follow from the tables and models beside them, which are compared themselves.
             verdict, note = "equal", "other bytes; judged by what it follows from"
     except (StoreError, BundleError, DataError) as error:
         verdict, note = "different", f"they cannot be compared: {error.what}"
@@ -143,6 +147,22 @@ def _bundles(then: Bundle, now: Bundle, tolerance: float) -> tuple[Verdict, str]
     if not close(limits[0], limits[1], tolerance):
         return "different", f"{note}; threshold {limits[0]:.6g}, now {limits[1]:.6g}"
     return ("equal" if close(old, new, tolerance) else "different"), note
+
+
+def _points(then: Any, now: Any, tolerance: float) -> tuple[Verdict, str]:
+    """Two curves, number by number: what a training logged follows from nothing else on record."""
+    old, new = dict(leaves(then)), dict(leaves(now))
+    wrong = [
+        n for n in {**old, **new} if n not in old or n not in new or not _alike(old[n], new[n], tolerance)
+    ]
+    if wrong:
+        return "different", f"{len(wrong)} of {len(old)} points differ, the first at {wrong[0]}"
+    return "equal", f"{len(old)} points differ by no more than the tolerance"
+
+
+def _alike(one: Any, other: Any, tolerance: float) -> bool:
+    numbers = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in (one, other))
+    return close(one, other, tolerance) if numbers else bool(one == other)
 
 
 def _tables(then: pd.DataFrame, now: pd.DataFrame, tolerance: float) -> tuple[Verdict, str]:

@@ -72,6 +72,31 @@ def test_tables_agree_column_by_column(
     assert found[0].verdict == verdict and note in found[0].note
 
 
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        ([0.5, 0.25], "identical"),
+        ([0.5, 0.25 + 1e-9], "equal"),
+        ([0.5, 0.3], "different"),
+        ([0.5], "different"),
+    ],
+)
+def test_curves_agree_point_by_point(value: list[float], verdict: str, tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    points = ([{"step": float(i), "loss": v} for i, v in enumerate(vs)] for vs in ([0.5, 0.25], value))
+    then, now = (holding(store.put_json(p, "curve"), "log") for p in points)
+    found = outputs(then, now, store)
+    assert found[0].verdict == verdict
+    if verdict == "different":
+        assert "the first at 1." in found[0].note
+
+
+def test_what_follows_from_others_is_judged_by_them(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    then, now = (holding(store.put_json(v, "report"), "roc") for v in (1, 2))
+    assert outputs(then, now, store)[0].verdict == "equal"
+
+
 def test_what_was_not_made_again_differs_and_what_is_new_does_not_count(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     one = holding(store.put_json({"a": 1}))

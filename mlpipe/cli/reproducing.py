@@ -17,11 +17,11 @@ DIFFERENT = 9
 """Exit code when something came out different."""
 TEXT = "Make a past model, or any record, again from its record alone, and say whether it comes out the same."
 EPILOG = f"""\
-ID is a record (its id or the first digits of it), a version such as flights@12 or flights@production, or the newest of a partition such
-as flights/features@2013-07-01. The record's own inputs are read (each is checked first), its code is taken from the archive in the store
-and runs in a process of its own, and nothing that was done before is found again. A model is judged again too. Needed are the store alone
-and the packages: no project, no Dagster, no sources. The store is only read. The thread variables are set as recorded where you do not
-set them yourself.
+ID is a record (its id or the first digits of it), a version such as flights@12 or flights@production, the newest of a partition such as
+flights/features@2013-07-01, or a Dagster run (its model). The record's own inputs are read (each is checked first), its code is taken from
+the archive in the store and runs in a process of its own, and nothing that was done before is found again. A model is judged again too.
+Needed are the store alone and the packages: no project, no Dagster, no sources. The store is only read. The thread variables are set as
+recorded where you do not set them yourself.
 
 identical  every object has the same content, bit by bit
 equal      numbers differ by no more than the tolerance: metric by metric, prediction by prediction, row by row
@@ -122,7 +122,14 @@ def _asked(args: argparse.Namespace, store: "Store") -> "list[Reference]":
 
     if args.sample is None:
         name, at, _ = args.id.partition("@")
-        return [_newest(args) if at and "/" in name else referred(store, args.id, args.ledger)]
+        if at and "/" in name:
+            return [_indexed(args)]
+        try:
+            return [referred(store, args.id, args.ledger)]
+        except NotFoundError:
+            if at or args.id in store.pipelines():
+                raise
+            return [_indexed(args)]
     every = released(store, args.id, args.ledger)
     if not every:
         raise NotFoundError(
@@ -135,8 +142,8 @@ def _asked(args: argparse.Namespace, store: "Store") -> "list[Reference]":
     return drawn
 
 
-def _newest(args: argparse.Namespace) -> "Reference":
-    """The newest record of an asset's partition."""
+def _indexed(args: argparse.Namespace) -> "Reference":
+    """The newest record of an asset's partition, or the model of a Dagster run: what only an index knows."""
     from mlpipe.index.shelf import open_shelf
     from mlpipe.ledger.references import Reference
 

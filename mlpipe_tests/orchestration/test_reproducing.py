@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mlpipe.cli.reproducing import DIFFERENT
+from mlpipe.cli import parser
+from mlpipe.cli.reproducing import DIFFERENT, _asked
 from mlpipe.errors import DataError, NotFoundError, StoreError
 from mlpipe.ledger.references import Reference, referred
 from mlpipe.orchestration.reproducing import reproduce, surroundings
@@ -161,3 +163,32 @@ def test_surroundings_lead_to_no_code_of_today(past: Past) -> None:
     assert not {"DAGSTER_HOME", "MLPIPE_STORE", "MKL_NUM_THREADS"} & set(made)
     replayed = surroundings(then.model_copy(update={"deployment": "replay-1"}), given)
     assert "MLPIPE_DEPLOYMENT" not in replayed
+
+
+def test_what_to_make_again_is_named_in_every_way(past: Past) -> None:
+    training = past.records("train")[0]
+    url = str(past.store_folder)
+    for name in (
+        training.id,
+        training.id[4:14],
+        "pastshop@1",
+        "pastshop@production",
+        f"pastshop/model@{TRAIN_AT}",
+        training.run,
+    ):
+        args = parser().parse_args(["reproduce", name, "--store", url])
+        (found,) = _asked(args, past.store)
+        assert (found.pipeline, found.record) == ("pastshop", training.id)
+        assert (found.version == 1) == ("@" in name and "/" not in name)
+    for name, what in (
+        ("pastshop@9", "The newest is 1"),
+        ("pastshop@staging", "Did you mean|Valid"),
+        ("pastshops@1", "Did you mean 'pastshop'"),
+        ("pastshop", "pastshop@12 or pastshop@production"),
+        ("abc", "abc"),
+        ("rec-0000000000", "rec-0000000000"),
+    ):
+        args = parser().parse_args(["reproduce", name, "--store", url])
+        with pytest.raises(NotFoundError) as caught:
+            _asked(args, past.store)
+        assert re.search(what, str(caught.value)), str(caught.value)

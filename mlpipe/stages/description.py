@@ -16,12 +16,16 @@ def described(value: Any) -> Any:
     """An estimator as its class and all its hyper-parameters, and so are the estimators among them; other values as they are.
 
     Named parts (of a pipeline, a column transformer, an ensemble) stand under their names, so that each hyper-parameter has one path.
-    An object without `get_params` is its class alone.
+    An object without `get_params` is its class alone; one whose `get_params` raises says so under ``unreadable``.
     """
     if isinstance(value, Mapping):
         return {str(k): described(v) for k, v in value.items()}
     if hasattr(value, "get_params") and not isinstance(value, type):
-        own = value.get_params(deep=False)
+        try:
+            own = dict(value.get_params(deep=False))
+        except (TypeError, AttributeError, ValueError, LookupError, RuntimeError) as error:
+            # Code of the user's: a model that was learned is not lost over its description.
+            return {CLASS: _name(value), "unreadable": f"get_params raised {type(error).__name__}"}
         return {CLASS: _name(value)} | {
             k: _parts(v) if k in _PARTS and _named(v) else described(v) for k, v in sorted(own.items())
         }

@@ -72,6 +72,16 @@ def test_nothing_that_scikit_learn_knows_is_left_out(estimator: Any) -> None:
             assert here == coerce(value) or isinstance(value, dict), path
 
 
+class Odd(LogisticRegression):
+    def get_params(self) -> dict[str, Any]:  # type: ignore[override]
+        return {}
+
+
+def test_a_model_that_cannot_describe_itself_is_no_failure() -> None:
+    assert described(Odd()) == {"class": f"{__name__}.Odd", "unreadable": "get_params raised TypeError"}
+    assert described(object()) == "builtins.object"
+
+
 def learn(spec: PipelineSpec) -> dict[str, Any]:
     frame = rows(day(0), 200)
     part = Part(frame[FEATURES], frame["churned"].to_numpy())

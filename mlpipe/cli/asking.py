@@ -18,7 +18,7 @@ examples:
   mlpipe runs 'metrics.f1 > 0.8 order by metrics.f1 desc limit 5'
   mlpipe runs 'params.lr < 1e-3 and tags.owner = "ana" and started > -30d' --csv
   mlpipe runs 'release_stage = "production"' --keys version,params.learning_rate
-  mlpipe runs 'stage = "monitor" and verdict = "alarm"'
+  mlpipe runs 'stage = "monitor" and verdict = "drift"'
 
 The language and all keys: docs/records.md"""
 SHOWN = 20

@@ -38,11 +38,13 @@ class Found:
     removed: int = 0
     confirmed: int = 0
     deleted: int = 0
+    unread: int = 0
 
     def __str__(self) -> str:
         told = [f"{self.added} records were missing"]
         told += [f"{self.removed} are in no store any more"] if self.removed else []
         told += [f"the events of {self.deleted} were deleted"] if self.deleted else []
+        told += [f"{self.unread} records or chains of decisions cannot be read"] if self.unread else []
         return ", ".join(told)
 
 
@@ -80,7 +82,7 @@ def brought_up(
                 whole = False
                 tell(f"the store {store} is left out: {error}")
         whole = _from_instance(index, on, found, full=full or anew, tell=tell) and whole
-        if whole:
+        if whole and not found.unread:
             index.remember(SYNCED, started.isoformat())
         count = index.count()
     return f"{found}; the index holds {count}, as of {started:%Y-%m-%d %H:%M:%S} UTC."
@@ -109,7 +111,7 @@ def _from_store(index: Index, store: str, found: Found, *, full: bool, anew: boo
     known = index.ids(store)
     missing = sorted(paths if anew else paths.keys() - known)
     for i in range(0, len(missing), BATCH):
-        read = _entries(backend, (paths[name] for name in missing[i : i + BATCH]), tell)
+        read = _entries(backend, (paths[name] for name in missing[i : i + BATCH]), found, tell)
         found.added += index.enter(list(read), store, replace=anew)
     gone = sorted(known - paths.keys()) if full else []
     if gone:
@@ -121,17 +123,19 @@ def _from_store(index: Index, store: str, found: Found, *, full: bool, anew: boo
         try:
             entries = Ledger(backend, pipeline, segment=segment, deployment=deployment).entries()
         except MlpipeError as error:
+            found.unread += 1
             tell(f"decisions are left out: {error}")
             continue
         index.decide(pipeline, segment, deployment, entries)
     return found
 
 
-def _entries(backend: Backend, paths: Iterable[str], tell: Tell) -> Iterator[Entry]:
+def _entries(backend: Backend, paths: Iterable[str], found: Found, tell: Tell) -> Iterator[Entry]:
     for path in paths:
         try:
             yield entry_of(from_bytes(backend.read(path), path))
         except MlpipeError as error:
+            found.unread += 1
             tell(f"a record is left out: {error}")
 
 

@@ -32,7 +32,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         tags={"owner": "ana", "team/cost centre": "research"},
     )
     with Index.open(str(tmp_path_factory.mktemp("page") / "index.sqlite"), create=True) as made:
-        made.add([model, evaluation(model, 2, f1=0.85), record(3, "monitor", verdict="alarm")], STORE)
+        made.add([model, evaluation(model, 2, f1=0.85), record(3, "monitor", verdict="drift")], STORE)
         yield made
 
 
@@ -48,7 +48,7 @@ def test_the_queries_find_what_they_say(index: Index) -> None:
     assert found['params.optimizer like "adam%" and not tags.owner = "bob"'] == 1
     assert found["params.subsample is null"] == 0
     assert found['tags."team/cost centre" = "research"'] == 1
-    assert found['stage = "monitor" and verdict in ("drift", "alarm") order by as_of desc'] == 1
+    assert found['stage = "monitor" and verdict in ("drift", "no_data") order by as_of desc'] == 1
     assert len(QUERIES) >= 12
 
 

@@ -10,6 +10,9 @@ from mlpipe.cli import main
 from mlpipe.index.index import Index
 from mlpipe.index.place import index_url
 from mlpipe.orchestration.reconcile import brought_up
+from mlpipe.records.codec import to_bytes
+from mlpipe.stores.store import Store
+from mlpipe_tests.index.made import training
 from mlpipe_tests.orchestration.conftest import World, world_at
 
 Rows = dict[str, dict[str, Any]]
@@ -128,6 +131,23 @@ def test_an_unreachable_store_is_told_and_nothing_is_called_complete(
     assert len(heard) == 1 and "nowhere" in heard[0]
     with Index.open(url) as index:
         assert index.recall("synced") is None
+
+
+def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path, on: dg.DagsterInstance) -> None:
+    store = Store.open(tmp_path / "store")
+    good, bad = training(1), training(2)
+    for record in (good, bad):
+        store.add_record(record.pipeline, record.id, to_bytes(record))
+    (file,) = (tmp_path / "store/records").rglob(f"{bad.id}.json")
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes().replace(b"run-2", b"run-3"))
+    heard: list[str] = []
+    url = f"sqlite:///{tmp_path}/index.sqlite"
+    said = brought_up(url, stores=[store.url], tell=heard.append, on=on)
+    assert "1 records or chains of decisions cannot be read" in said
+    assert len(heard) == 1 and bad.id in heard[0]
+    with Index.open(url) as index:
+        assert index.ids() == {good.id} and index.recall("synced") is None
 
 
 def test_the_commands_bring_it_up_to_date(

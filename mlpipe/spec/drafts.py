@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from mlpipe.core.gates import GATES
 from mlpipe.spec.calendar import Calendar
-from mlpipe.spec.modeling import Label, Problem, Retrain, Split
+from mlpipe.spec.modeling import Label, Retrain, Split
 from mlpipe.spec.nodes import Node
 from mlpipe.spec.sources import (
     Column,
@@ -139,7 +139,6 @@ ContractDoor = door(Contract, name="Contract")
 ColumnDoor = door(Column, "dtype", name="Column")
 SplitDoor = door(Split, name="Split")
 RetrainDoor = door(Retrain, name="Retrain")
-ProblemDoor = door(Problem, name="Problem")
 
 
 def LabelDoor(*args: Any, **settings: Any) -> Draft:

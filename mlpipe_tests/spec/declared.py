@@ -57,7 +57,7 @@ def settings(**changes: Any) -> dict[str, Any]:
         "metrics": ["f1", "roc_auc"],
         "gates": [ml.gate.at_least("f1", 0.6), ml.gate.beats_champion("f1")],
         "retrain": ml.Retrain(every="week", drift=0.25),
-        "problem": ml.Problem(decision="whom to call"),
+        "problem": {"decision": "whom to call"},
         **changes,
     }
     return {key: value for key, value in given.items() if value is not None}

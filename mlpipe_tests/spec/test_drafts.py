@@ -17,7 +17,6 @@ DOORS = [
     "Label",
     "Load",
     "Parquet",
-    "Problem",
     "Retrain",
     "SQL",
     "Split",

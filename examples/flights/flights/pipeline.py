@@ -72,13 +72,13 @@ pipeline = ml.Pipeline(
     description="Will this flight from New York arrive more than 15 minutes late? Asked one hour before its scheduled departure.",
     owners=["team:operations"],
     tags={"domain": "aviation"},
-    problem=ml.Problem(
-        decision="Which connections to protect before a flight leaves.",
-        cost_false_positive="A seat is held in vain.",
-        cost_false_negative="A passenger misses a connection.",
-        intended_use="Departures from EWR, JFK and LGA, one hour ahead.",
-        out_of_scope="Cancellations and diversions; other airports.",
-    ),
+    problem={
+        "decision": "Which connections to protect before a flight leaves.",
+        "cost_false_positive": "A seat is held in vain.",
+        "cost_false_negative": "A passenger misses a connection.",
+        "intended_use": "Departures from EWR, JFK and LGA, one hour ahead.",
+        "out_of_scope": "Cancellations and diversions; other airports.",
+    },
     partitions=ml.daily(start="2013-01-01", end="2014-01-01", timezone=data.ZONE),
     sources={
         "flights": ml.Load(

@@ -13,19 +13,23 @@ def server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty place for an index, in each of the databases."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/index.sqlite"
+def emptied(server: str) -> str:
+    """The server, without an index."""
     import psycopg2
 
-    server: str = request.getfixturevalue("server")
     on = psycopg2.connect(server.replace("+psycopg2", ""))
     on.autocommit = True
     on.cursor().execute("drop schema if exists mlpipe cascade")
     on.close()
     return server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty place for an index, in each of the databases."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/index.sqlite"
+    return emptied(request.getfixturevalue("server"))
 
 
 @pytest.fixture

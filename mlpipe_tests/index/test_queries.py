@@ -14,6 +14,7 @@ from mlpipe.index import planner
 from mlpipe.index.index import Index
 from mlpipe.records.record import Environment, Record
 from mlpipe_tests.index import oracle
+from mlpipe_tests.index.conftest import emptied
 from mlpipe_tests.index.made import START, STORE, evaluation, metric, record, training
 from mlpipe_tests.index.oracle import Test, Values
 
@@ -83,14 +84,11 @@ ROWS = [oracle.values_of(r, EVALUATIONS) for r in RECORDS]
 
 @pytest.fixture(scope="module")
 def indexes(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[list[Index]]:
-    import psycopg2
-
-    on = psycopg2.connect(server.replace("+psycopg2", ""))
-    on.autocommit = True
-    on.cursor().execute("drop schema if exists mlpipe cascade")
-    on.close()
     file = tmp_path_factory.mktemp("queries") / "index.sqlite"
-    with Index.open(f"sqlite:///{file}", create=True) as one, Index.open(server, create=True) as other:
+    with (
+        Index.open(f"sqlite:///{file}", create=True) as one,
+        Index.open(emptied(server), create=True) as other,
+    ):
         shuffled = random.Random(1).sample(RECORDS, len(RECORDS))
         one.add(RECORDS, STORE)
         for i in range(0, len(shuffled), 50):

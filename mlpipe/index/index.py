@@ -278,6 +278,10 @@ class Index:
         asked = "select id, event from record where asset = ? and instance = ? and event is not null and deleted = 0"
         return dict(self.database.run(asked, (asset, instance)))
 
+    def notes(self) -> set[str]:
+        """Names of all notes that it holds."""
+        return {name for (name,) in self.database.run("select name from note")}
+
     def count(self) -> int:
         """How many records there are."""
         return int(self.database.run("select count(*) from record")[0][0])

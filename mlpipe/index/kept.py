@@ -5,7 +5,7 @@ Files are created and never changed: ``notes/<pipeline>/<record>/<time>-<chance>
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from mlpipe.errors import MlpipeError, StoreError
@@ -36,8 +36,8 @@ def write_note(store: str, pipeline: str, record: str, text: str, actor: str) ->
     return Note(record, now, actor, text, name)
 
 
-def notes(backend: Backend) -> Iterator[Note]:
-    """All notes of a store.
+def notes(backend: Backend, known: Collection[str] = ()) -> Iterator[Note]:
+    """All notes of a store but those whose names are known already: notes never change.
 
     Raises
     ------
@@ -45,6 +45,8 @@ def notes(backend: Backend) -> Iterator[Note]:
         One is damaged.
     """
     for path, _ in backend.list("notes"):
+        if path in known:
+            continue
         try:
             body = json.loads(backend.read(path))
             yield Note(

@@ -117,7 +117,7 @@ def _from_store(index: Index, store: str, found: Found, *, full: bool, anew: boo
     if gone:
         index.remove(gone)
         found.removed += len(gone)
-    index.add_notes(list(kept.notes(backend)))
+    index.add_notes(list(kept.notes(backend, index.notes())))
     index.mark_deleted(kept.deleted(backend) & paths.keys())
     for pipeline, segment, deployment in chains(backend):
         try:

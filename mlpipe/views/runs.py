@@ -18,7 +18,7 @@ ID = 12
 def as_table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], footer: str) -> str:
     """A row for each record, and a line on what was left out and as of when this is."""
     if not rows:
-        return f"Nothing matches. {footer}"
+        return footer
     shown = [[cell(key, row.get(key)) for key in keys] for row in rows]
     heads = _heads(keys)
     return f"{table(heads, shown)}\n\n{footer}"
@@ -49,7 +49,7 @@ def cell(key: str, value: Any) -> str:
 
 def footer(count: int, more: bool, as_of: datetime, newer: int) -> str:
     """What was left out, and as of when the answer is."""
-    found = "1 record" if count == 1 else f"{count} records"
+    found = "Nothing matches" if count == 0 else "1 record" if count == 1 else f"{count} records"
     rest = "; more match: --limit shows them" if more else ""
     since = "" if not newer else f", and {newer if newer < 1000 else 'more than 999'} recorded since"
     return f"{found}{rest}. As of {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{since}."

@@ -16,7 +16,7 @@ def test_two_pipelines_share_a_code_location() -> None:
     both = dg.Definitions.merge(shop().definitions(), shop(name="mart").definitions())
     dg.Definitions.validate_loadable(both)
     keys = {s.key.to_user_string() for s in both.resolve_all_asset_specs()}
-    assert len(keys) == 20 and {"shop/model", "mart/model"} <= keys
+    assert len(keys) == 22 and {"shop/model", "mart/model"} <= keys
     jobs = {j.name for j in both.resolve_all_job_defs()}
     assert {"shop_training", "mart_training", "mart_daily"} <= jobs
     assert PIPELINES["mart"].name == "mart" and PIPELINES["shop"].name == "shop"

@@ -62,7 +62,7 @@ def as_text(shown: Shown, *, every: bool = False) -> str:
             "reused",
             "what it made was there already: the same recipe was followed before" if record.reused else "",
         ),
-        ("again", f"mlpipe reproduce {record.id[:16]}" if record.recipe else ""),
+        ("again", again(record)),
     ]
     lines += [f"{name:<{LABEL}}{printable(text)}" for name, text in facts if text]
     parts = [
@@ -82,6 +82,19 @@ def as_text(shown: Shown, *, every: bool = False) -> str:
 def plain(text: str) -> str:
     """A headline without the marks of markdown."""
     return text.translate(_MARKS)
+
+
+def again(record: Record) -> str:
+    """How a record is repeated, or why it is not."""
+    if record.stage == "ingest":
+        return "not asked of the source again: its rows are frozen in the store"
+    if record.stage == "register":
+        return f"a decision is not made twice: mlpipe history {record.pipeline}"
+    return (
+        f"mlpipe reproduce {record.id[:16]}"
+        if record.outputs
+        else "nothing was made; the reason is its verdict"
+    )
 
 
 def _why(record: Record) -> str:

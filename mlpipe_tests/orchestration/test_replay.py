@@ -15,13 +15,18 @@ import dagster as dg
 import pytest
 
 from mlpipe.errors import LedgerError, MlpipeError, NotFoundError
+from mlpipe.index.lineage import trace
+from mlpipe.index.shelf import open_shelf
 from mlpipe.ledger.promotion import rollback
 from mlpipe.orchestration.lived import gathered
 from mlpipe.orchestration.replay import asked, replaying
 from mlpipe.orchestration.runs import Request, run
-from mlpipe.orchestration.runtime import ledger_of
+from mlpipe.orchestration.runtime import TRIGGERS, ledger_of
+from mlpipe.records.archives import files
 from mlpipe.stores.verify import verify
 from mlpipe.views.lived import Replay as Lived
+from mlpipe.views.record import Shown, as_text
+from mlpipe.views.subjects import subject_of
 from mlpipe_tests.house import ROOT
 from mlpipe_tests.orchestration.conftest import NO_TELEMETRY, World
 from mlpipe_tests.orchestration.drifting import FIRST, LAST, PROJECT, command, drifting
@@ -258,3 +263,49 @@ def test_killed_at_random_and_resumed_it_comes_to_the_same(
     opened = Store.open(tmp_path / "home/mlpipe")
     assert not verify(opened).problems
     assert ledger_of(made.spec, opened).verify() == []
+
+
+def test_every_record_answers_who_why_which_data_which_code_and_how_to_repeat_it(
+    lived: tuple[World, Lived],
+) -> None:
+    world, _ = lived
+    name = world.spec.name
+    with open_shelf(world.store.url) as shelf:
+        records = [shelf.read(name, i) for i in world.store.record_ids(name)]
+        assert {r.stage for r in records} == {
+            "ingest",
+            "validate",
+            "feature",
+            "label",
+            "train",
+            "evaluate",
+            "register",
+            "predict",
+            "monitor",
+        }
+        every, archives = {r.id for r in records}, set()
+        for record in records:
+            place = f"{record.asset} {record.partition} {record.id}"
+            assert record.actor and record.owners is not None, place
+            assert record.trigger.kind in TRIGGERS and record.trigger.reason and record.run, place
+            # Which data: every input is a record that is there, with the object that it made, down to rows that were frozen.
+            assert record.inputs or record.stage == "ingest" or not record.outputs, place
+            for given in record.inputs:
+                assert given.record in every and given.partition, place
+                assert not given.id or world.store.exists(given.id), place
+            below = [b for b in trace(shelf, record).walk() if not b.inputs and not b.again]
+            assert not record.outputs or any(b.asset == f"{name}/raw" for b in below), place
+            assert all(
+                world.store.exists(o.id) for o in (*record.outputs, *record.curves, *record.artifacts)
+            ), place
+            # Which code.
+            assert record.code.stage_version and record.code.mlpipe and record.code.archive, place
+            archives.add(record.code.archive)
+            text = as_text(Shown(subject_of(shelf, record.id, record)))
+            for word in ("why  ", "who  ", "read  ", "code  ", "environment  ", "again  "):
+                assert f"\n{word}" in text, (place, word)
+            assert (f"mlpipe reproduce {record.id[:16]}" in text) == (
+                bool(record.outputs) and record.stage not in ("ingest", "register")
+            ), place
+        for archive in archives:
+            assert any(name in text for text in files(world.store.get_bytes(archive)).values())

@@ -20,7 +20,7 @@ Sql = tuple[str, list[Any]]
 class Leaf:
     """A condition about one key. `cell` is the condition on its value, with ``{n}`` and ``{t}`` for the number and the text.
 
-    `drives`: the rows that meet it are found by an index, without looking at the others.
+    `drives`: the rows that meet it are found in an index, without looking at records.
     """
 
     field: Field
@@ -66,17 +66,16 @@ def _bound(database: Database, node: Node, text: str) -> Bound:
     if isinstance(node, Within):
         tests = [_test(database, field, "=", x, text) for x in node.literals]
         cells, values = " or ".join(c for c, _ in tests), tuple(v for _, vs in tests for v in vs)
-        return _leaf(field, f"({cells})", values, negated=node.negated, drives=field.indexed)
+        return _leaf(field, f"({cells})", values, negated=node.negated)
     cell, compared = _test(database, field, node.operator, node.literal, text)
-    drives = field.indexed and (node.operator not in ("!=", "like") or "{t} >= ?" in cell)
-    return _leaf(field, cell, tuple(compared), negated=node.negated, drives=drives)
+    return _leaf(field, cell, tuple(compared), negated=node.negated)
 
 
-def _leaf(field: Field, cell: str, values: tuple[Any, ...], *, negated: bool, drives: bool) -> Leaf:
+def _leaf(field: Field, cell: str, values: tuple[Any, ...], *, negated: bool) -> Leaf:
     if not negated:
-        return Leaf(field, cell, values, drives)
+        return Leaf(field, cell, values, drives=field.indexed)
     # Of an attribute one of number and text is null, and a condition on it neither true nor false.
-    return Leaf(field, f"not coalesce({cell}, false)", values, drives=False)
+    return Leaf(field, f"not coalesce({cell}, false)", values, drives=field.indexed)
 
 
 def _test(database: Database, field: Field, operator: str, literal: Literal, text: str) -> Sql:
@@ -206,7 +205,21 @@ def _leaf_driver(leaf: Leaf) -> Sql | None:
 
 
 def conjuncts(node: Bound | None) -> Sequence[Bound]:
-    """Conditions that must all hold."""
+    """Conditions that must all hold; those on the value of one key, such as both ends of a range, as one."""
+    found: list[Bound] = []
+    ranges: dict[Field, list[Leaf]] = {}
+    for part in _parts(node):
+        if isinstance(part, Leaf) and part.drives:
+            ranges.setdefault(part.field, []).append(part)
+        else:
+            found.append(part)
+    for field, leaves in ranges.items():
+        values = tuple(v for leaf in leaves for v in leaf.values)
+        found.append(Leaf(field, " and ".join(leaf.cell for leaf in leaves), values, drives=True))
+    return found
+
+
+def _parts(node: Bound | None) -> list[Bound]:
     if isinstance(node, Joined) and node.word == "and":
-        return [c for part in node.parts for c in conjuncts(part)]
+        return [c for part in node.parts for c in _parts(part)]
     return [] if node is None else [node]

@@ -13,6 +13,7 @@ from mlpipe.index.conditions import Bound, Sql, bound, condition, conjuncts, dri
 from mlpipe.index.database import Database
 from mlpipe.index.fields import Field, field_of
 from mlpipe.index.query import Query
+from mlpipe.index.schema import TIMES
 
 FEW = 2_000
 """Rows that are found and sorted in a millisecond or two."""
@@ -70,7 +71,7 @@ def plan(database: Database, query: Query, columns: str, limit: int | None) -> P
         return Plan((making.filtered(few),), "filter", where)
     if limit is None:
         return Plan((making.scanned(),), "scan", where)
-    if where is not None and not _frequent(database, (test, values)):
+    if where is not None and _far(database, (test, values), sorts):
         few = _fewest(database, where, MANY)
         if few is not None:
             return Plan((making.filtered(few),), "filter", where)
@@ -95,14 +96,24 @@ def _fewest(database: Database, where: Bound | None, most: int) -> Sql | None:
     return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _frequent(database: Database, test: Sql) -> bool:
-    """Whether at least one of a sample of rows, evenly spread, meets the condition."""
+def _far(database: Database, test: Sql, sorts: list[Sort]) -> bool:
+    """Whether a walk would lead far, by a sample of rows, evenly spread.
+
+    So it is where none of them meets the condition; and along the time, in whose order rows are mostly written, where the first that does
+    lies far off.
+    """
     last = database.run("select coalesce(max(n), 0) from record")[0][0]
     if last <= SAMPLE:
-        return True
+        return False
     rows = [1 + i * (last - 1) // (SAMPLE - 1) for i in range(SAMPLE)]
-    statement = f"select 1 from record r where r.n in ({', '.join('?' * SAMPLE)}) and {test[0]} limit 1"
-    return bool(database.run(statement, [*rows, *test[1]]))
+    statement = f"select r.n from record r where r.n in ({', '.join('?' * SAMPLE)}) and {test[0]}"
+    found = [n for (n,) in database.run(statement, [*rows, *test[1]])]
+    if not found:
+        return True
+    if sorts and sorts[0].field.name not in TIMES:
+        return False
+    first = min(found) if sorts and not sorts[0].descending else last - max(found)
+    return first > MANY
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _far(database: Database, test: Sql, sorts: list[Sort]) -> bool:
         return True
     if sorts and sorts[0].field.name not in TIMES:
         return False
-    first = min(found) if sorts and not sorts[0].descending else last - max(found)
+    first: int = min(found) if sorts and not sorts[0].descending else last - max(found)
     return first > MANY
 
 

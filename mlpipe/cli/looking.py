@@ -154,7 +154,8 @@ def show(args: argparse.Namespace) -> None:
         for record in found if len(found) == 1 or args.json or args.all else []:
             readers = Counter(str(r.get("asset")).rpartition("/")[2] for r in records.readers(record.id))
             subject = subject_of(records, args.id, record)
-            shown.append(Shown(subject, tuple(records.notes(record)), records.store.url, readers))
+            gone = any(row.get("deleted") for row in records.index.find(record.id))
+            shown.append(Shown(subject, tuple(records.notes(record)), records.store.url, readers, gone))
     if args.json:
         for one in shown:
             print(json.dumps(to_dict(one), ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from mlpipe.errors import NotFoundError
 from mlpipe.index.columns import column_impact
@@ -78,7 +79,10 @@ def impact(shelf: Shelf, text: str) -> Impact:
     except NotFoundError as error:
         found = column_impact(shelf, text)
         if found is None:
-            error.fix = f"{error.fix} A partition such as 2013-07-01, or a column, may be named too."
+            known = [k.removeprefix("data.features.") for k in shelf.index.keys("data.features.")]
+            close = get_close_matches(text.rpartition(".")[2], known, n=3)
+            meant = f"Did you mean the column {' or '.join(map(repr, close))}? " if close else ""
+            error.fix = f"{meant}{error.fix} A partition such as 2013-07-01, or a column, may be named too."
             raise
         begin, made, perhaps = found
         return _impact(shelf, f"the column {text}", begin, made, perhaps)

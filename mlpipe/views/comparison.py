@@ -137,7 +137,7 @@ def _result(subjects: Sequence[Subject]) -> Iterator[Line]:
             "result",
             key,
             tuple(None if m is None else _number(m.value) for m in found),
-            better_or_worse(found),
+            better_or_worse(found) if len(found) < 3 else best_of([s.name for s in subjects], found),
         )
         for end in ("low", "high"):
             ends = tuple(None if m is None else getattr(m, end) for m in found)
@@ -166,6 +166,18 @@ def better_or_worse(found: Sequence[MetricValue | None]) -> str:
             "; the intervals are apart" if other_low > high or other_high < low else "; the intervals overlap"
         )
     return text
+
+
+def best_of(names: Sequence[str], found: Sequence[MetricValue | None]) -> str:
+    """Who has the best value of a metric; empty where nobody knows which way is better, and where all have the same."""
+    known = [
+        (m.value, n) for m, n in zip(found, names, strict=True) if m is not None and math.isfinite(m.value)
+    ]
+    better = next((m.better for m in found if m is not None), "")
+    if not better or len({v for v, _ in known}) < 2:
+        return ""
+    best = (max if better == "higher" else min)(v for v, _ in known)
+    return f"best: {', '.join(n for v, n in known if v == best)}"
 
 
 def metric_key(metric: MetricValue) -> str:

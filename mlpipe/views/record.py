@@ -19,12 +19,16 @@ _MARKS = str.maketrans({"*": "", "`": ""})
 
 @dataclass(frozen=True)
 class Shown:
-    """What is shown: the record with what belongs to it, its notes, the store that it lies in, and who read what it made (by asset)."""
+    """What is shown: the record with what belongs to it, its notes, the store that it lies in, and who read what it made (by asset).
+
+    `deleted`: its event was deleted in Dagster.
+    """
 
     subject: Subject
     notes: tuple[Note, ...] = ()
     store: str = ""
     readers: Mapping[str, int] | None = None
+    deleted: bool = False
 
 
 def as_text(shown: Shown, *, every: bool = False) -> str:
@@ -36,6 +40,7 @@ def as_text(shown: Shown, *, every: bool = False) -> str:
     ]
     facts: list[tuple[str, str]] = [
         ("record", record.id),
+        ("deleted", "its run was deleted in Dagster; the record stays" if shown.deleted else ""),
         ("verdict", record.verdict or "none"),
         ("version", ", ".join(subject.versions)),
         ("why", _why(record)),
@@ -287,6 +292,7 @@ def to_dict(shown: Shown) -> dict[str, Any]:
         "record": subject.record.model_dump(mode="json"),
         "versions": list(subject.versions),
         "evaluation": evaluation,
+        "deleted": shown.deleted,
         "read_by": dict(shown.readers or {}),
         "notes": notes,
         "store": shown.store,

@@ -29,6 +29,9 @@ def told(subjects: "Sequence[Subject]", lines: "Sequence[Line]") -> list[str]:
 
 def _results(lines: "Sequence[Line]") -> Iterator[str]:
     moved = [x for x in lines if x.section == "result" and x.differs and x.note]
+    best = [f"{x.key} {x.note.removeprefix('best: ')}" for x in moved if x.note.startswith("best: ")]
+    if best:
+        yield f"Best: {'; '.join(best[:MOST])}."
     worse = [x for x in moved if ", worse" in x.note]
     for word, some in (("Worse", worse), ("Better", [x for x in moved if ", better" in x.note])):
         if some:

@@ -9,6 +9,7 @@ import pytest
 from mlpipe.errors import NotFoundError
 from mlpipe.index.impact import impact
 from mlpipe.index.lineage import descendants, prediction_of, trace
+from mlpipe.index.place import VARIABLE
 from mlpipe.index.shelf import open_shelf
 from mlpipe.index.staleness import stale
 from mlpipe.records.codec import from_bytes
@@ -16,6 +17,7 @@ from mlpipe.stages import ingest
 from mlpipe.stages.context import MemoryHeads
 from mlpipe.stages.predict import prediction_ids
 from mlpipe.stores.store import Store
+from mlpipe_tests.index.conftest import emptied
 from mlpipe_tests.stages.pipelines import DATA, World, day, rows, save
 from mlpipe_tests.views.story import APPEARS, LAST, SECOND, clock, story
 
@@ -122,8 +124,11 @@ def test_a_column_that_a_function_may_have_read_is_told_as_perhaps() -> None:
 
 
 def test_what_nobody_knows_is_an_error_that_lists_what_may_be_named() -> None:
-    with open_shelf(story().store) as shelf, pytest.raises(NotFoundError, match="a column, may be named"):
-        impact(shelf, "nothing")
+    with open_shelf(story().store) as shelf:
+        with pytest.raises(NotFoundError, match="a column, may be named"):
+            impact(shelf, "nothing")
+        with pytest.raises(NotFoundError, match="Did you mean the column 'promo'"):
+            impact(shelf, "rows.prom")
 
 
 @pytest.fixture
@@ -167,3 +172,17 @@ def test_what_was_made_again_with_the_same_content_overtakes_nothing(changed: Wo
     changed.run(ingest.STAGE, spec, [day(5)], clock(LAST + 1))
     with open_shelf(str(tmp_path / "story/store")) as shelf:
         assert stale(shelf, ["churn"]) == []
+
+
+def test_postgres_answers_the_same(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLPIPE_STORE", story().store)
+    monkeypatch.setenv(VARIABLE, emptied(server))
+    answers = []
+    for url in (None, str(Path(story().store) / ".." / "store")):
+        with open_shelf(url) as shelf:
+            assert shelf.index.url.startswith("postgres") == (url is None)
+            found, version = impact(shelf, "promo"), shelf.one("churn@production")
+            raw = shelf.newest("churn/raw", day(3), clock(60))
+            past = stale(shelf, ["churn"], history=True)
+            answers.append((found.made, found.live, past, version, shelf.monitor_of(version), raw))
+    assert answers[0] == answers[1] and len(answers[0][0]) > 100

@@ -159,6 +159,27 @@ def test_what_a_stranger_wrote_does_not_steer_the_terminal() -> None:
     assert "\x1b" not in as_text(found)
 
 
+def test_another_model_is_told_without_each_of_its_parameters() -> None:
+    a = {"model": {"class": "A", "C": 1}, "preprocess": {"numbers": 1}, "window": "10d"}
+    b = {"model": {"class": "B", "depth": 3}, "preprocess": {"numbers": 2}, "window": "20d"}
+    found = compare([subject("a", params=a), subject("b", params=b)])
+    assert found.told == ("It is another model: A, now B.", "Parameters differ: window 10d to 20d.")
+    assert len(found.section("parameters")) == 5
+
+
+def test_of_several_the_best_is_named() -> None:
+    def of(value: float) -> tuple[MetricValue, ...]:
+        return MetricValue(name="f1", value=value, better="higher"), MetricValue(
+            name="loss", value=value, better="lower"
+        )
+
+    found = compare([subject(n, metrics=of(v)) for n, v in (("a", 0.1), ("b", 0.3), ("c", 0.3))])
+    assert found.told == ("Best: f1 b, c; loss a.",)
+    assert compare([subject(n, metrics=of(0.1)) for n in "abc"]).told == (
+        "Nothing that may change a result differs.",
+    )
+
+
 # -- the story ------------------------------------------------------------------------------------------------------
 
 

@@ -158,11 +158,12 @@ def status(args: argparse.Namespace) -> int:
 def keys(args: argparse.Namespace) -> int:
     """`mlpipe index keys`."""
     from mlpipe.index.schema import COLUMNS
+    from mlpipe.views.table import printable
 
     with opened() as index:
         known = index.keys(args.prefix)
     found = [*(c for c in COLUMNS if c.startswith(args.prefix)), *known]
     if not found:
         raise MlpipeError(f"no key begins with {args.prefix!r}", fix="See all of them: mlpipe index keys")
-    print("\n".join(found))
+    print("\n".join(printable(key) for key in found))
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from mlpipe.views.table import table
+from mlpipe.views.table import printable, table
 
 WIDEST = 40
 """Characters of a cell; of what is longer, the beginning is shown."""
@@ -26,7 +26,7 @@ def as_table(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], footer: str
 
 def _heads(keys: Sequence[str]) -> list[str]:
     """Keys as short as they stay different: without the parts that most begin with."""
-    short = [key.removeprefix("metrics.") for key in keys]
+    short = [printable(key).removeprefix("metrics.") for key in keys]
     last = [key.rpartition(".")[2] if key.startswith(("params.", "tags.")) else key for key in short]
     return [b if last.count(b) == 1 else a for a, b in zip(short, last, strict=True)]
 

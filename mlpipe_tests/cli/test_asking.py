@@ -113,6 +113,17 @@ def test_errors_of_frames() -> None:
         ml.runs("params.l = 1")
 
 
+def test_what_a_stranger_wrote_does_not_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with Index.open(str(tmp_path / "index.sqlite")) as index:
+        index.add([training(9, tags={"bad\x1b[2J": "worse\x1b[2J"}, verdict="\x1b]0;title")], STORE)
+    shown = asked(capsys, "runs", "--keys", "verdict,tags.bad\x1b[2J") + asked(
+        capsys, "index", "keys", "tags"
+    )
+    assert "bad" in shown and "worse" in shown and "\x1b" not in shown
+
+
 def test_a_cold_command_loads_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['mlpipe', 'runs', 'params.lr < 1 order by metrics.f1']\n"

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +132,4 @@ def test_a_cold_command_loads_nothing_heavy() -> None:
         "heavy = {'pandas', 'pydantic', 'dagster', 'sqlalchemy', 'numpy', 'pyarrow', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    took = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=dict(os.environ))
-        took.append(time.perf_counter() - begun)
-    assert min(took) < 1.0
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=dict(os.environ))

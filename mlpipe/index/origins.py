@@ -13,6 +13,10 @@ DECIDED, RIVALS = "production", ("champion", "anchor")
 """Asset of decisions, and names of inputs: a champion that was compared with is nothing that a record was made from."""
 
 
+EMPTY = ("null", "object")
+"""Types of a column that holds nothing: as people know them, and pandas'."""
+
+
 @dataclass(frozen=True)
 class Span:
     """Partitions of an asset, in order, and the rows that were read of them."""
@@ -145,7 +149,7 @@ def _columns(raws: list[Record]) -> dict[str, dict[str, Seen]]:
 
 
 def _seen(schemas: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Seen]]:
-    """By source and name: types and partitions. A type told by nulls alone counts where there is no other."""
+    """By source and name: types and partitions. A type that a column without values has counts where there is no other."""
     kinds: dict[tuple[str, str], Counter[str]] = {}
     places: dict[tuple[str, str], list[str]] = {}
     for partition in sorted(schemas):
@@ -156,7 +160,7 @@ def _seen(schemas: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, d
     found: dict[str, dict[str, Seen]] = {}
     for (source, name), counted in sorted(kinds.items()):
         every = tuple(p for p in sorted(schemas) if source in schemas[p])
-        told = [k for k, _ in counted.most_common() if k != "null"] or ["null"]
+        told = [k for k, _ in counted.most_common() if k not in EMPTY] or [counted.most_common(1)[0][0]]
         found.setdefault(source, {})[name] = Seen(tuple(told), tuple(places[source, name]), every)
     return found
 

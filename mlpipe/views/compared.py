@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from mlpipe.views.comparison import SECTIONS, Comparison, Line, Subject, judging, metric_key
+from mlpipe.views.comparison import SECTIONS, Comparison, Line, Subject, judging, metric_key, number_text
 from mlpipe.views.table import printable, table
 from mlpipe.views.telling import MODERATE
 
@@ -116,7 +116,7 @@ def value_text(value: Any) -> str:
     """A value for people; a dash for nothing."""
     if value is None or value == "":
         return NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def to_dict(comparison: Comparison, *, every: bool = False) -> dict[str, Any]:

@@ -168,6 +168,12 @@ def better_or_worse(found: Sequence[MetricValue | None]) -> str:
     return text
 
 
+def number_text(value: float) -> str:
+    """A number for people: counts whole, others with four digits."""
+    whole = float(value).is_integer() and abs(value) >= 1000
+    return f"{value:,.0f}" if whole and abs(value) < 1e15 else f"{value:.4g}"
+
+
 def best_of(names: Sequence[str], found: Sequence[MetricValue | None]) -> str:
     """Who has the best value of a metric; empty where nobody knows which way is better, and where all have the same."""
     known = [

@@ -6,8 +6,9 @@ from typing import Any
 from mlpipe.index.answer import moment
 from mlpipe.index.impact import Impact
 from mlpipe.index.lineage import Branch, Node
+from mlpipe.index.origins import Origin
 from mlpipe.index.staleness import Stale
-from mlpipe.index.why import Placed, Why
+from mlpipe.index.why import EDGE, Placed, Why
 from mlpipe.records.record import Record
 from mlpipe.views.record import plain
 from mlpipe.views.table import printable, table
@@ -87,11 +88,7 @@ def _record_dict(record: Record) -> dict[str, Any]:
 
 def impact_text(impact: Impact, plan: Sequence[str] = ()) -> str:
     """What was made from something, by asset; what of it is live; and what a rebuild would launch."""
-    begin = (
-        f"{len(impact.begin)} partition{'s' if len(impact.begin) != 1 else ''}"
-        if impact.begin
-        else "no raw partition"
-    )
+    begin = f"{len(impact.begin)} record{'s' if len(impact.begin) != 1 else ''}"
     if not impact.made:
         return f"Nothing was made from {impact.of} ({begin})."
     rows = []
@@ -203,7 +200,7 @@ def why_text(why: Why) -> str:
         "",
         f"model        {why.version}, {why.model.asset} {why.model.partition} ({why.model.id[:16]}): {plain(why.model.headline)}",
         f"predicted    {why.record.asset} {why.record.partition} ({why.record.id[:16]}), its clock {why.record.as_of:%Y-%m-%d %H:%M %Z}",
-        f"data         {', '.join(f'{name} {span}' for name, span in why.origin.spans.items()) or 'none on record'}",
+        f"data         {_spans(why.origin)}",
         f"code         {', '.join(code) or 'no function of yours'}",
         f"features     as they were then; where they lie among those that the model {learned}:",
     ]
@@ -215,16 +212,28 @@ def why_text(why: Why) -> str:
     return "\n".join(printable_lines(lines)) + "\n\n" + table(head, rows)
 
 
+def _spans(origin: Origin) -> str:
+    """What was read, what is of the same partitions together."""
+    alike: dict[str, list[str]] = {}
+    for name, span in origin.spans.items():
+        alike.setdefault(str(span), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {span}" for span, names in alike.items()) or "none on record"
+
+
 def printable_lines(lines: Sequence[str]) -> list[str]:
     """Lines without control characters."""
     return [printable(line) for line in lines]
 
 
 def _striking(features: Sequence[Placed]) -> list[Placed]:
-    """What is far from the usual first."""
-    return sorted(
-        features, key=lambda p: (not p.told, -abs((0.5 if p.share is None else p.share) - 0.5), p.name)
-    )
+    """What is far from the usual first. That a value is missing is told first where that is rare."""
+
+    def place(placed: Placed) -> tuple[bool, float, str]:
+        share = 0.5 if placed.share is None else placed.share
+        usual = placed.value is None and placed.share is not None and placed.share >= EDGE
+        return not placed.told or usual, -abs(share - 0.5), placed.name
+
+    return sorted(features, key=place)
 
 
 def _quantile(placed: Placed) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from mlpipe.index.rows import Note
 from mlpipe.records.differences import leaves
 from mlpipe.records.record import MetricValue, Record
-from mlpipe.views.comparison import Subject, judging, metric_key
+from mlpipe.views.comparison import Subject, judging, metric_key, number_text
 from mlpipe.views.table import printable, table
 
 MOST = 12
@@ -207,7 +207,7 @@ def _metrics(subject: Subject) -> str:
 def measured(metric: MetricValue) -> str:
     """A metric's value, with its interval where it has one."""
     if metric.low is None or metric.high is None or not metric.low < metric.high:
-        return f"{metric.value:.4g}"
+        return number_text(metric.value)
     return f"{metric.value:.4g} [{metric.low:.4g}, {metric.high:.4g}]"
 
 

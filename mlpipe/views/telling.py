@@ -22,9 +22,17 @@ def told(subjects: "Sequence[Subject]", lines: "Sequence[Line]") -> list[str]:
     """
     if len(subjects) < 2:
         return []
-    found = [*_results(lines), *_columns(subjects), *_features(subjects), *_faults(subjects), *_code(lines)]
+    results = list(_results(lines))
+    found = [*_columns(subjects), *_features(subjects), *_faults(subjects), *_code(lines)]
     found += [*_params(lines), *_remade(lines), *_drift(lines), *_environment(lines)]
-    return found or ["Nothing that may change a result differs."]
+    if not found:
+        window = any(x.key.startswith("window of ") and x.differs for x in lines)
+        found = [
+            "Of what may change a result only the window differs."
+            if window
+            else "Nothing that may change a result differs."
+        ]
+    return [*results, *found]
 
 
 def _results(lines: "Sequence[Line]") -> Iterator[str]:
@@ -32,10 +40,17 @@ def _results(lines: "Sequence[Line]") -> Iterator[str]:
     best = [f"{x.key} {x.note.removeprefix('best: ')}" for x in moved if x.note.startswith("best: ")]
     if best:
         yield f"Best: {'; '.join(best[:MOST])}."
-    worse = [x for x in moved if ", worse" in x.note]
-    for word, some in (("Worse", worse), ("Better", [x for x in moved if ", better" in x.note])):
+    for word in ("worse", "better"):
+        some = [_moved(x) for x in moved if f", {word}" in x.note]
         if some:
-            yield f"{word}: {_some([f'{x.key} {_short(x.values[0])} to {_short(x.values[-1])} ({x.note})' for x in some])}."
+            yield f"{word.capitalize()}: {_some(some)}."
+
+
+def _moved(line: "Line") -> str:
+    apart = line.note.partition("; the ")[2]
+    return f"{line.key} {_short(line.values[0])} to {_short(line.values[-1])}" + (
+        f" ({apart})" if apart else ""
+    )
 
 
 def _columns(subjects: "Sequence[Subject]") -> Iterator[str]:

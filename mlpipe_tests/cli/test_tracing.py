@@ -80,7 +80,7 @@ def test_impact_says_what_is_live(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_why_tells_model_features_data_and_code(capsys: pytest.CaptureFixture[str], prediction: str) -> None:
     out = said(capsys, "why", prediction)
-    for part in ("score", "churn@2", "quantile", "promo", f"raw/rows {day(45)}", "story.everything"):
+    for part in ("score", "churn@2", "quantile", "promo", f"raw/rows, validated/rows/kept: {day(45)}", "story.everything"):
         assert part in out, part
     body = json.loads(said(capsys, "why", prediction, "--json"))
     assert {f["name"] for f in body["features"]} == {"hours", "plays", "city", "promo"}

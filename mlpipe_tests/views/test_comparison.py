@@ -174,7 +174,7 @@ def test_of_several_the_best_is_named() -> None:
         )
 
     found = compare([subject(n, metrics=of(v)) for n, v in (("a", 0.1), ("b", 0.3), ("c", 0.3))])
-    assert found.told == ("Best: f1 b, c; loss a.",)
+    assert found.told == ("Best: f1 b, c; loss a.", "Nothing that may change a result differs.")
     assert compare([subject(n, metrics=of(0.1)) for n in "abc"]).told == (
         "Nothing that may change a result differs.",
     )

@@ -1,8 +1,11 @@
 """`mlpipe trace`, `impact`, `why`, `stale`, `note`: what was made from what."""
 
 import argparse
+import csv
 import json
+import sys
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +77,15 @@ def add(commands: Any) -> None:
         "what", metavar="PARTITION_OR_COLUMN", help="what it begins with; an ID may be given too"
     )
     made.add_argument("--rebuild", action="store_true", help="make exactly what is current again")
+    _tables(made)
     made.add_argument("--reason", default="", help="with --rebuild: why; recorded with every run")
-    made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument(
         "-f", "--target", metavar="FILE_OR_MODULE", help="with --rebuild: where the definitions are"
     )
     made.set_defaults(wrong=made.error)
     made = declared(commands, "why", why, "Why a prediction came out as it did.", WHY)
     made.add_argument("prediction", metavar="PREDICTION_ID", help="as it stands in the table of predictions")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    _tables(made)
     made = declared(
         commands, "stale", stale, "What was made from something that has been made again since.", STALE
     )
@@ -90,11 +93,22 @@ def add(commands: Any) -> None:
     made.add_argument(
         "--history", action="store_true", help="also models that are neither in production nor the newest"
     )
-    made.add_argument("--json", action="store_true", help="print JSON")
+    _tables(made)
     made = declared(commands, "note", note, "Write something down about a result, for good.", NOTE)
     made.add_argument("id", metavar="ID", help="what it is about")
     made.add_argument("text", metavar="TEXT", help="what to write")
     made.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _tables(made: Any) -> None:
+    """Options for other forms than text, of what is a table."""
+    only = made.add_mutually_exclusive_group()
+    only.add_argument("--json", action="store_true", help="print JSON")
+    only.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def _print_csv(rows: Iterable[Sequence[Any]]) -> None:
+    csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
 
 
 def trace(args: argparse.Namespace) -> None:
@@ -134,17 +148,19 @@ def impact(args: argparse.Namespace) -> None:
         args.wrong("--reason needs --rebuild")
     if args.target and not args.rebuild:
         args.wrong("--target needs --rebuild")
+    if args.csv and args.rebuild:
+        args.wrong("--csv does not go with --rebuild")
     from mlpipe.index.impact import impact as found_impact
-    from mlpipe.views.lineage import impact_dict, impact_text
+    from mlpipe.views.lineage import impact_dict, impact_rows, impact_text
 
     with shelf(args) as records:
         found = found_impact(records, args.what)
     if args.rebuild:
         _rebuilt(args, found)
-    elif args.json:
-        print(json.dumps(impact_dict(found), ensure_ascii=False))
+    elif args.csv:
+        _print_csv(impact_rows(found))
     else:
-        print(impact_text(found))
+        print(json.dumps(impact_dict(found), ensure_ascii=False) if args.json else impact_text(found))
 
 
 def _rebuilt(args: argparse.Namespace, found: "Impact") -> None:
@@ -183,17 +199,20 @@ def _rebuilt(args: argparse.Namespace, found: "Impact") -> None:
 def why(args: argparse.Namespace) -> None:
     """`mlpipe why`."""
     from mlpipe.index.why import why as found_why
-    from mlpipe.views.lineage import why_dict, why_text
+    from mlpipe.views.lineage import why_dict, why_rows, why_text
 
     with shelf(args) as records:
         found = found_why(records, args.prediction)
+    if args.csv:
+        _print_csv(why_rows(found))
+        return
     print(json.dumps(why_dict(found), ensure_ascii=False) if args.json else why_text(found))
 
 
 def stale(args: argparse.Namespace) -> None:
     """`mlpipe stale`."""
     from mlpipe.index.staleness import stale as found_stale
-    from mlpipe.views.lineage import stale_dict, stale_text
+    from mlpipe.views.lineage import stale_dict, stale_rows, stale_text
 
     with shelf(args) as records:
         pipelines = records.store.pipelines()
@@ -204,6 +223,9 @@ def stale(args: argparse.Namespace) -> None:
                 fix=did_you_mean(args.pipeline, pipelines),
             )
         found = found_stale(records, [args.pipeline] if args.pipeline else pipelines, history=args.history)
+    if args.csv:
+        _print_csv(stale_rows(found))
+        return
     print(json.dumps(stale_dict(found), ensure_ascii=False) if args.json else stale_text(found))
 
 

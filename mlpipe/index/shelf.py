@@ -138,8 +138,7 @@ class Shelf:
             )
         if "/" in name:
             return self.newest(name, which, as_of)
-        chain = Ledger(self.store.backend, name, deployment=self.ledger or "dev")
-        state = chain.state(as_of=as_of)
+        state = self._chain(name).state(as_of=as_of)
         number = int(which) if which.isascii() and which.isdigit() else None
         standing = [v for v in state.versions.values() if v.number == number or v.stage == which]
         if not standing:
@@ -212,6 +211,13 @@ class Shelf:
             if mine and any(m.split == "rolling" for m in watched.metrics):
                 return watched
         return None
+
+    def _chain(self, pipeline: str) -> Ledger:
+        """The chain of decisions that versions of a pipeline are looked up in: the named one, else ``dev``, else the only one there is."""
+        names = [(segment, name) for p, segment, name in chains(self.store.backend) if p == pipeline]
+        wanted = self.ledger or ("dev" if len(names) != 1 else names[0][1])
+        segment = next((segment for segment, name in names if name == wanted), None)
+        return Ledger(self.store.backend, pipeline, segment=segment, deployment=wanted)
 
     def _hint(self, text: str) -> str:
         if text in self.store.pipelines():

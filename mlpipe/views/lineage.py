@@ -184,6 +184,35 @@ def stale_dict(found: Sequence[Stale]) -> list[dict[str, Any]]:
     ]
 
 
+def impact_rows(impact: Impact) -> Iterator[tuple[Any, ...]]:
+    """A row for each record that was made, after a row of names."""
+    yield "id", "asset", "partition", "current", "in production", "perhaps"
+    for n in impact.made:
+        yield (
+            n.id,
+            n.asset,
+            n.partition,
+            n.id in impact.current,
+            impact.live.get(n.id, ""),
+            n.id in impact.perhaps,
+        )
+
+
+def stale_rows(found: Sequence[Stale]) -> Iterator[tuple[Any, ...]]:
+    """A row for each input that was made again, after a row of names."""
+    yield "id", "asset", "partition", "input", "input partition", "read", "newest"
+    for s in found:
+        for w in s.why:
+            yield s.node.id, s.node.asset, s.node.partition, w.asset, w.partition, w.read, w.newest.id
+
+
+def why_rows(why: Why) -> Iterator[tuple[Any, ...]]:
+    """A row for each feature, after a row of names."""
+    yield "feature", "value", "share", "low", "median", "high", "told"
+    for p in why.features:
+        yield p.name, p.value, p.share, p.low, p.middle, p.high, p.told
+
+
 def why_text(why: Why) -> str:
     """Why a prediction is what it is."""
     row = {k: v for k, v in why.row.items() if k not in ("prediction_id", "features_id")}

@@ -1,5 +1,7 @@
 """`mlpipe trace`, `impact`, `why`, `stale`, `note` as they are typed."""
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -80,11 +82,29 @@ def test_impact_says_what_is_live(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_why_tells_model_features_data_and_code(capsys: pytest.CaptureFixture[str], prediction: str) -> None:
     out = said(capsys, "why", prediction)
-    for part in ("score", "churn@2", "quantile", "promo", f"raw/rows, validated/rows/kept: {day(45)}", "story.everything"):
+    for part in (
+        "score",
+        "churn@2",
+        "quantile",
+        "promo",
+        f"raw/rows, validated/rows/kept: {day(45)}",
+        "story.everything",
+    ):
         assert part in out, part
     body = json.loads(said(capsys, "why", prediction, "--json"))
     assert {f["name"] for f in body["features"]} == {"hours", "plays", "city", "promo"}
     assert refused(capsys, "why", "churn@1")[0] == 4
+
+
+def test_tables_come_as_csv(capsys: pytest.CaptureFixture[str], prediction: str) -> None:
+    made = list(csv.DictReader(io.StringIO(said(capsys, "impact", "promo", "--csv"))))
+    assert [r["partition"] for r in made if r["in production"] == "churn@2"] == [day(36)] and len(made) > 100
+    features = list(csv.DictReader(io.StringIO(said(capsys, "why", prediction, "--csv"))))
+    assert {r["feature"] for r in features} == {"hours", "plays", "city", "promo"}
+    assert said(capsys, "stale", "--csv").splitlines() == [
+        "id,asset,partition,input,input partition,read,newest"
+    ]
+    assert refused(capsys, "impact", "promo", "--csv", "--rebuild")[0] == 2
 
 
 def test_stale_says_so_when_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:

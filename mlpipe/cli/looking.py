@@ -100,6 +100,9 @@ def declared(commands: Any, name: str, call: Any, text: str, epilog: str) -> Any
     made.add_argument(
         "--ledger", metavar="NAME", help="the chain of decisions that versions are looked up in; default: dev"
     )
+    made.add_argument(
+        "--sync", action="store_true", help="first take in what the index has missed, of deleted runs too"
+    )
     return made
 
 
@@ -138,6 +141,11 @@ def shelf(args: argparse.Namespace) -> "Iterator[Shelf]":
 
     if args.store is None:
         settle(Path.cwd())
+    if args.sync:
+        from mlpipe.index.place import index_url
+        from mlpipe.orchestration.reconcile import brought_up
+
+        brought_up(index_url(), stores=[args.store] if args.store else [], full=True, tell=warn)
     with open_shelf(args.store, args.ledger, warn) as opened:
         yield opened
 

@@ -1,7 +1,8 @@
 """Records, found by what people call them, and read whole from the store that they lie in.
 
-The store is the truth. What its index does not have yet is added before anything is asked of it, so that an answer never depends on when
-a sync was made. Versions are looked up in the ledger itself.
+The store is the truth. What the index does not have yet of a folder is added before anything is asked of it, so that an answer never
+depends on when a sync was made; of a bucket, whose listing costs a request for each thousand records, a sync brings it. Versions are
+looked up in the ledger itself.
 """
 
 import tempfile
@@ -28,6 +29,8 @@ from mlpipe.stores.store import Store
 
 SHOWN = 6
 BATCH = 2000
+FOLDER = "file://"
+"""Beginning of the address of a store in a folder."""
 HOW = "Give an id or its beginning, PIPELINE@VERSION, PIPELINE@production, PIPELINE/ASSET@PARTITION, or a Dagster run."
 
 
@@ -269,7 +272,8 @@ def open_shelf(
         if url in (None, default_url()):
             try:
                 index = stack.enter_context(Index.open(index_url(), create=True))
-                completed(store, index)
+                if store.url.startswith(FOLDER) or store.url not in index.stores():
+                    completed(store, index)
             except IndexUnreachableError as error:
                 tell(
                     f"the records are indexed anew for this answer, because the index cannot be used: {error}"

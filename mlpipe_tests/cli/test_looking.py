@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlpipe.cli import main
+from mlpipe.index.index import Index
 from mlpipe_tests.views.story import story
 
 
@@ -89,3 +90,23 @@ def test_curves_of_a_model_that_has_none(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as end:
         main(["curves", "churn@1", "--store", story().store])
     assert end.value.code == 4 and "churn@1 has no curves" in capsys.readouterr().err
+
+
+def test_a_run_that_was_deleted_in_dagster_is_shown_as_such_after_a_sync(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPIPE_INDEX", str(tmp_path / "index.sqlite"))
+    monkeypatch.setenv("MLPIPE_STORE", story().store)
+    for sync in ([], ["--sync"]):
+        with pytest.raises(SystemExit) as end:
+            main(["show", "churn@1", "--json", *sync])
+        out, err = capsys.readouterr()
+        assert end.value.code == 0, err
+        assert json.loads(out)["deleted"] is False
+    with Index.open(str(tmp_path / "index.sqlite")) as index:
+        # No instance was asked: what is not known to be gone is there.
+        assert index.recall("synced") is not None
+        index.mark_deleted([json.loads(out)["record"]["id"]])
+    with pytest.raises(SystemExit):
+        main(["show", "churn@1"])
+    assert "its run was deleted in Dagster; the record stays" in capsys.readouterr().out

@@ -9,13 +9,14 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from mlpipe.errors import MlpipeError
 
 VARIABLE = "MLPIPE_INDEX"
-FILE = "index.sqlite"
+FOLDER, FILE = "mlpipe_index", "index.sqlite"
+"""Not within the store's own folder, in which everything is an object, a record or a decision."""
 
 
 def index_url(home: str | None = None) -> str:
     """Address of the index: ``$MLPIPE_INDEX``; else the Postgres server of the Dagster instance; else a SQLite file beside the store.
 
-    The file is ``$DAGSTER_HOME/mlpipe/index.sqlite``, without a Dagster home ``./.mlpipe/index.sqlite``. `home` is the folder of another
+    The file is ``$DAGSTER_HOME/mlpipe_index/index.sqlite``, without a Dagster home ``./.mlpipe_index/index.sqlite``. `home` is the folder of another
     instance than $DAGSTER_HOME. The address may hold a password: `shown` leaves it out.
 
     Raises
@@ -28,8 +29,8 @@ def index_url(home: str | None = None) -> str:
         return named if "://" in named else sqlite_url(Path(named))
     home = home or os.environ.get("DAGSTER_HOME")
     if not home:
-        return sqlite_url(Path(".mlpipe") / FILE)
-    return _of_instance(Path(home) / "dagster.yaml") or sqlite_url(Path(home) / "mlpipe" / FILE)
+        return sqlite_url(Path(f".{FOLDER}") / FILE)
+    return _of_instance(Path(home) / "dagster.yaml") or sqlite_url(Path(home) / FOLDER / FILE)
 
 
 def sqlite_url(path: Path) -> str:

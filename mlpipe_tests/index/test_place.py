@@ -22,11 +22,11 @@ def test_the_variable_decides(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_beside_the_store_of_the_instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    assert index_url() == f"sqlite:///{home}/mlpipe/index.sqlite"
-    assert index_url("/other") == "sqlite:////other/mlpipe/index.sqlite"
+    assert index_url() == f"sqlite:///{home}/mlpipe_index/index.sqlite"
+    assert index_url("/other") == "sqlite:////other/mlpipe_index/index.sqlite"
     monkeypatch.delenv("DAGSTER_HOME")
     monkeypatch.chdir(home)
-    assert index_url() == f"sqlite:///{home}/.mlpipe/index.sqlite"
+    assert index_url() == f"sqlite:///{home}/.mlpipe_index/index.sqlite"
 
 
 def test_on_the_server_of_the_instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ FOLDER, FILE = "mlpipe_index", "index.sqlite"
 def index_url(home: str | None = None) -> str:
     """Address of the index: ``$MLPIPE_INDEX``; else the Postgres server of the Dagster instance; else a SQLite file beside the store.
 
-    The file is ``$DAGSTER_HOME/mlpipe_index/index.sqlite``, without a Dagster home ``./.mlpipe_index/index.sqlite``. `home` is the folder of another
-    instance than $DAGSTER_HOME. The address may hold a password: `shown` leaves it out.
+    The file is ``$DAGSTER_HOME/mlpipe_index/index.sqlite``, without a Dagster home ``./.mlpipe_index/index.sqlite``. `home` is the folder
+    of another instance than $DAGSTER_HOME. The address may hold a password: `shown` leaves it out.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from mlpipe_tests.index.made import STORE, training
 @pytest.fixture
 def file(on: dg.DagsterInstance) -> Iterator[Path]:
     """Where the index of the instance lies."""
-    yield Path(on.root_directory) / "mlpipe/index.sqlite"
+    yield Path(on.root_directory) / "mlpipe_index/index.sqlite"
     indexing.released()
 
 

@@ -45,12 +45,19 @@ def stale(shelf: Shelf, pipelines: list[str], *, history: bool = False) -> list[
     """
     newest = newest_of(shelf, pipelines)
     by_id = {n.id: n for n in newest.values()}
-    kept = {n.id: n for n in newest.values() if history or _counts(shelf, n, newest)}
+    last: dict[tuple[str, str], str] = {}
+    for node in newest.values():
+        last[node.deployment, node.asset] = max(node.partition, last.get((node.deployment, node.asset), ""))
+    kept = {
+        n.id: n
+        for n in newest.values()
+        if history or n.partition == last[n.deployment, n.asset] or _counts(shelf, n)
+    }
     found: dict[str, list[Overtaken]] = {}
     for reader, source, asset, partition, name, content in _edges(shelf, list(kept)):
         node = kept[reader]
         now = newest.get((node.deployment, node.segment, asset, partition))
-        if now is None or source in by_id or now.id == source or now.age <= node_age(shelf, node, source):
+        if now is None or source in by_id or now.id == source or now.age <= _age(shelf, source):
             continue
         if (node.stage, name) in JUDGED_AGAINST or name == "champion":
             continue
@@ -60,20 +67,15 @@ def stale(shelf: Shelf, pipelines: list[str], *, history: bool = False) -> list[
     return [Stale(kept[i], tuple(found[i])) for i in ordered]
 
 
-def _counts(shelf: Shelf, node: Node, newest: dict[tuple[str, str | None, str, str], Node]) -> bool:
-    asset = node.asset.rpartition("/")[2]
-    if asset not in DECIDED:
+def _counts(shelf: Shelf, node: Node) -> bool:
+    """Whether it can be overtaken though later partitions are there: data can, of models only the one in production."""
+    if node.asset.rpartition("/")[2] not in DECIDED:
         return True
-    last = max(
-        n.partition for n in newest.values() if n.asset == node.asset and n.deployment == node.deployment
-    )
     champion = shelf.state(node.pipeline, node.segment, node.deployment).champion
-    return node.partition == last or (
-        champion is not None and champion.details.get("model_record") == node.id
-    )
+    return champion is not None and champion.details.get("model_record") == node.id
 
 
-def node_age(shelf: Shelf, reader: Node, source: str) -> tuple[int, int, str]:
+def _age(shelf: Shelf, source: str) -> tuple[int, int, str]:
     """Age of what was read; what is not on record is older than all else."""
     found = shelf.index.database.run("select as_of, started, id from record where id = ?", (source,))
     return (0, 0, "") if not found else (int(found[0][0]), int(found[0][1]), str(found[0][2]))

@@ -13,7 +13,7 @@ from mlpipe.index.place import VARIABLE
 from mlpipe.index.shelf import open_shelf
 from mlpipe.index.staleness import stale
 from mlpipe.records.codec import from_bytes
-from mlpipe.stages import ingest
+from mlpipe.stages import ingest, train
 from mlpipe.stages.context import MemoryHeads
 from mlpipe.stages.predict import prediction_ids
 from mlpipe.stores.store import Store
@@ -164,6 +164,12 @@ def test_what_read_rows_that_changed_is_stale_until_it_is_made_again(changed: Wo
     model = next(s for s in found if s.node.asset == "churn/model")
     assert [(w.asset, w.partition) for w in model.why] == [("churn/features", day(30))]
     assert {s.node.partition for s in found if s.node.asset == "churn/predictions"} == {day(30)}
+    # A model that is learned again for its partition overtakes its evaluation, and nothing that the version in production made.
+    changed.run(train.STAGE, spec, [day(SECOND)], clock(LAST + 3))
+    with open_shelf(str(tmp_path / "story/store")) as shelf:
+        found = stale(shelf, ["churn"])
+    because = {(s.node.asset, w.asset) for s in found for w in s.why}
+    assert {reader for reader, read in because if read == "churn/model"} == {"churn/evaluation"}
 
 
 def test_what_was_made_again_with_the_same_content_overtakes_nothing(changed: World, tmp_path: Path) -> None:

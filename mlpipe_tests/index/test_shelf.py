@@ -117,5 +117,7 @@ def test_the_origin_of_a_model_is_its_window_down_to_the_source() -> None:
 def test_a_champion_that_was_compared_with_is_no_origin() -> None:
     with open_shelf(story().store) as shelf:
         behind = origin_of(shelf, shelf.newest("churn/evaluation", "2024-02-06"))
+        watched = origin_of(shelf, shelf.newest("churn/monitor", "2024-02-19"))
     assert "2024-01-02" not in {p for span in behind.spans.values() for p in span.partitions}
+    assert watched.spans["features"].partitions == ("2024-02-17", "2024-02-18", "2024-02-19")
     assert str(behind.spans["model/bundle"]) == "2024-02-06"

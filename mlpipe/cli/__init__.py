@@ -141,8 +141,8 @@ def parser() -> argparse.ArgumentParser:
         reproducing,
         asking,
         looking,
-        exchanging,
         tracing,
+        exchanging,
         storing,
     ):
         kind.add(commands)

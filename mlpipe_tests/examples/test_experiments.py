@@ -80,6 +80,7 @@ def test_the_page_names_everything_that_may_be_changed_and_every_exit_code() -> 
     assert f"{DIFFERENT} different" in PAGE
 
 
+@pytest.mark.long
 def test_from_the_shell_as_one_object(past: Past) -> None:
     line = "try pastshop --partition 2024-01-11 --set C=5,7 --experiment shell --json"
     done = subprocess.run(

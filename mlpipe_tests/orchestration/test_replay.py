@@ -127,6 +127,7 @@ def _records(world: World, asset: str) -> list[dict[str, Any]]:
     return [r for r in records if r["asset"] == f"shop/{asset}"]
 
 
+@pytest.mark.long
 def test_another_policy_decides_otherwise_and_has_a_ledger_of_its_own(lived: tuple[World, Lived]) -> None:
     world, past = lived
     spec = world.spec

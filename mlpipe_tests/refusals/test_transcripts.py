@@ -25,7 +25,7 @@ def test_the_page_shows_what_is_printed(trained: Project, tmp_path: Path) -> Non
 
 def test_help_and_page_name_every_exit_code() -> None:
     help_text = " ".join(parser().format_help().split())
-    assert {code for _, code, _ in EXIT_CODES} | {0, 2, 130} == {code for code, _ in EXITS}
+    assert {code for _, code, _ in EXIT_CODES} | {0, 2, 9, 130} == {code for code, _ in EXITS}
     for code, text in EXITS:
         assert f"| {code} | {text} |" in PAGE.read_text(encoding="utf-8")
         assert f"{code} {text}" in help_text

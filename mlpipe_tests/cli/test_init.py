@@ -1,7 +1,6 @@
 """`mlpipe init` on the command line: what is written runs as it stands."""
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,17 +11,14 @@ import pytest
 import yaml
 
 from mlpipe import cli as commands
+from mlpipe_tests.corpus.drive import working_in
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs a command in a folder of its own, without DAGSTER_HOME: exit code, output, complaints."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("DAGSTER_HOME", "MLPIPE_STORE", "MLPIPE_DEPLOYMENT"):
-        monkeypatch.setenv(name, "x")
-        monkeypatch.delenv(name)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as left:
@@ -31,8 +27,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert "Traceback" not in told.out + told.err
         return int(left.value.code or 0), told.out, told.err
 
-    yield call
-    os.environ.pop("DAGSTER_HOME", None)
+    # The modules of a project that was loaded here would stand for those of the next one of its name.
+    with working_in(tmp_path):
+        yield call
 
 
 def orders(folder: Path, days: int = 9) -> Path:

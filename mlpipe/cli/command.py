@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpipe.errors import MlpipeError
+from mlpipe.errors import MlpipeError, NotFoundError
 
 if TYPE_CHECKING:
     from mlpipe.ledger.chain import Ledger
@@ -63,6 +63,26 @@ def opened(spec: "PipelineSpec") -> "tuple[Store, Ledger]":
 
     store = open_store(store_url(spec))
     return store, ledger_of(spec, store)
+
+
+def store_at(args: argparse.Namespace, *, create: bool = False) -> "Store":
+    """The store that `--store` names, else that of the project in this folder, or the default one.
+
+    With `create` it is made where there is none.
+    """
+    from mlpipe.orchestration.settled import settle
+    from mlpipe.stores.place import default_url
+    from mlpipe.stores.store import Store
+
+    if args.store is None:
+        settle(Path.cwd())
+    url = args.store or default_url()
+    try:
+        return Store.open(url, create=create)
+    except NotFoundError:
+        raise NotFoundError(
+            f"there is no store at {url}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
+        ) from None
 
 
 def mirrored(spec: "PipelineSpec", ledger: "Ledger") -> None:

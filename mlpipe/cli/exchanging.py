@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from mlpipe.cli.command import DEBUG
+from mlpipe.cli.command import DEBUG, store_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,6 @@ def _common(made: Any, call: Any) -> None:
 
 def bring(args: argparse.Namespace) -> None:
     """`mlpipe import mlflow`."""
-    from mlpipe.cli.storing import store_at
     from mlpipe.spec.nodes import checked_name
     from mlpipe.stores.mlflow_runs import imported
 
@@ -84,8 +83,6 @@ def bring(args: argparse.Namespace) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """`mlpipe export`."""
-    from mlpipe.cli.storing import store_at
-
     store = store_at(args)
     if args.format == "mlflow":
         from pathlib import Path

@@ -3,10 +3,9 @@
 import argparse
 import json
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlpipe.cli.command import command, warn
+from mlpipe.cli.command import command, store_at, warn
 from mlpipe.errors import MlpipeError, NotFoundError
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def reproduce(args: argparse.Namespace) -> int:
     from mlpipe.stores.agreement import TOLERANCE
     from mlpipe.views.reproduced import as_text
 
-    store = _store(args)
+    store = store_at(args)
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
     answers, failed = [], []
     for reference in _asked(args, store):
@@ -150,19 +149,3 @@ def _indexed(args: argparse.Namespace) -> "Reference":
     with open_shelf(args.store, args.ledger, warn) as shelf:
         record = shelf.one(args.id)
     return Reference(record.pipeline, record.id)
-
-
-def _store(args: argparse.Namespace) -> "Store":
-    from mlpipe.orchestration.settled import settle
-    from mlpipe.stores.place import default_url
-    from mlpipe.stores.store import Store
-
-    if args.store is None:
-        settle(Path.cwd())
-    url = args.store or default_url()
-    try:
-        return Store.open(url, create=False)
-    except NotFoundError:
-        raise NotFoundError(
-            f"there is no store at {url}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
-        ) from None

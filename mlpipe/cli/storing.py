@@ -1,13 +1,9 @@
 """`mlpipe store`: look after the object store."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mlpipe.cli.command import DEBUG
-from mlpipe.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from mlpipe.stores.store import Store
+from mlpipe.cli.command import DEBUG, store_at
 
 
 def add(commands: Any) -> None:
@@ -32,20 +28,6 @@ def add(commands: Any) -> None:
         )
         made.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG)
         made.set_defaults(call=call)
-
-
-def store_at(args: argparse.Namespace, *, create: bool = False) -> "Store":
-    """The store that `--store` names, or the default one; with `create` it is made where there is none."""
-    from mlpipe.stores.place import default_url
-    from mlpipe.stores.store import Store
-
-    url = args.store or default_url()
-    try:
-        return Store.open(url, create=create)
-    except NotFoundError:
-        raise NotFoundError(
-            f"there is no store at {url}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
-        ) from None
 
 
 def store_verify(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import dagster as dg
 from mlpipe.errors import NotFoundError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import CHECKS, GOOD, check_results, check_specs, range_evaluations
 from mlpipe.orchestration.events import metadata_of, newest, provenance
-from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed
+from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed, worn
 from mlpipe.orchestration.indexing import decided, indexed
 from mlpipe.orchestration.lineage import lineage_sent
 from mlpipe.orchestration.production import report_production
@@ -202,19 +202,8 @@ def _asset(
         else dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
     )
     decorate = dg.asset(
-        key=shown.key,
-        deps=shown.deps or None,
+        **worn(shown),
         ins=ins or None,
-        description=shown.description,
-        group_name=shown.group_name,
-        kinds=set(shown.kinds),
-        owners=list(shown.owners),
-        tags={k: v for k, v in shown.tags.items() if not k.startswith("dagster/kind/")},
-        code_version=shown.code_version,
-        partitions_def=shown.partitions_def,
-        metadata=dict(shown.metadata),
-        automation_condition=shown.automation_condition,
-        freshness_policy=shown.freshness_policy,
         backfill_policy=policy if spec.partitions.every != "none" else None,
         io_manager_key=frames_key(spec),
         check_specs=check_specs(spec, name),

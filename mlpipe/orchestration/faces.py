@@ -155,3 +155,21 @@ def dressed(spec: PipelineSpec, name: str, shown: dg.AssetSpec, dress: Dress | N
                 fix="It may change description, owners, tags, kinds, metadata, group and conditions.",
             )
     return made
+
+
+def worn(shown: dg.AssetSpec) -> dict[str, Any]:
+    """What a specification says, as the arguments of `dagster.asset`, which takes no specification itself."""
+    return {
+        "key": shown.key,
+        "deps": shown.deps or None,
+        "description": shown.description,
+        "group_name": shown.group_name,
+        "kinds": set(shown.kinds),
+        "owners": list(shown.owners),
+        "tags": {k: v for k, v in shown.tags.items() if not k.startswith("dagster/kind/")},
+        "code_version": shown.code_version,
+        "partitions_def": shown.partitions_def,
+        "metadata": dict(shown.metadata),
+        "automation_condition": shown.automation_condition,
+        "freshness_policy": shown.freshness_policy,
+    }

@@ -9,7 +9,7 @@ import dagster as dg
 from mlpipe.errors import MlpipeError, SpecError
 from mlpipe.orchestration.assets import REPORTED, Execute, materialization
 from mlpipe.orchestration.events import head_of_event
-from mlpipe.orchestration.faces import Dress, asset_spec, code_version, dressed
+from mlpipe.orchestration.faces import Dress, asset_spec, code_version, dressed, worn
 from mlpipe.orchestration.indexing import indexed
 from mlpipe.orchestration.lineage import lineage_sent
 from mlpipe.orchestration.runtime import LISTENERS, Progress, context_of
@@ -111,18 +111,7 @@ def trial_asset(
         yield dg.MaterializeResult(asset_key=shown.key, metadata=REPORTED)
 
     made: dg.AssetsDefinition = dg.asset(
-        key=shown.key,
-        deps=shown.deps or None,
-        description=shown.description,
-        group_name=shown.group_name,
-        kinds=set(shown.kinds),
-        owners=list(shown.owners),
-        tags={k: v for k, v in shown.tags.items() if not k.startswith("dagster/kind/")},
-        code_version=shown.code_version,
-        partitions_def=shown.partitions_def,
-        metadata=dict(shown.metadata),
-        automation_condition=shown.automation_condition,
-        freshness_policy=shown.freshness_policy,
+        **worn(shown),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
         if spec.partitions.every != "none"
         else None,

@@ -13,6 +13,7 @@ import mlpipe as ml
 from mlpipe.cli import main
 from mlpipe.errors import QueryError
 from mlpipe.index.index import Index
+from mlpipe_tests.corpus.drive import working_in
 from mlpipe_tests.index.made import STORE, metric, record, training
 
 
@@ -133,3 +134,17 @@ def test_a_cold_command_loads_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=dict(os.environ))
+
+
+def test_in_the_folder_of_a_project_its_own_index_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DAGSTER_HOME", "MLPIPE_INDEX"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+    (tmp_path / "pyproject.toml").write_text('[tool.mlpipe]\ndagster_home = "here"\n')
+    with Index.open(f"sqlite:///{tmp_path}/here/mlpipe_index/index.sqlite", create=True) as index:
+        index.add([training(7)], STORE)
+    with working_in(tmp_path):
+        assert "1 record" in asked(capsys, "runs")
+        assert "sqlite" in asked(capsys, "index", "status")

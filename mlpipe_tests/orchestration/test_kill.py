@@ -121,12 +121,13 @@ def survives(folder: Path, took: float, kills: int, draw: random.Random) -> dict
     return contents(folder)
 
 
-def test_killed_three_times_on_the_way_it_ends_as_if_nothing_had_happened(
-    undisturbed: tuple[float, dict[tuple[str, str, str], str]], tmp_path: Path
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_killed_on_the_way_it_ends_as_if_nothing_had_happened(
+    undisturbed: tuple[float, dict[tuple[str, str, str], str]], tmp_path: Path, kills: int
 ) -> None:
     print(f"seed {SEED}")
     took, made = undisturbed
-    assert survives(project(tmp_path / "project"), took, 3, random.Random(SEED)) == made
+    assert survives(project(tmp_path / "project"), took, kills, random.Random(SEED)) == made
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ environment, and asks each:
 * ``table``: all runs as a data frame;
 * ``none_match``: filters that nothing matches, the slowest of three counted.
 
-Of a million, nine in ten are copies of the first hundred thousand with numbers of their own.
+Of a million, nine in ten are copies of the first hundred thousand, with moments and fractional numbers of their own.
 
 ``added`` is what a step's write adds to a materialization: the record of a training taken into the index, which is opened anew.
 ``rebuild`` makes an index anew from records in a store.
@@ -32,6 +32,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from mlpipe.index.frame import frame
 from mlpipe.index.index import Index
@@ -166,18 +168,32 @@ def multiply(base: Path, file: Path, times: int) -> None:
         on.execute(
             f"insert into record ({', '.join(columns)}) select {chosen} from {each} cross join record r where r.n <= {rows}"
         )
-        # Metrics and the like differ by chance; whole numbers stay whole.
-        number = (
-            "case when number = cast(number as int) then number else abs(number * (1 + random() / 1e24)) end"
-        )
+        # Metrics and the like differ; whole numbers stay whole.
+        number = "case when number = cast(number as int) then number else number * (1 + k.value * 1e-6) end"
         on.execute(
             f"insert into attribute select key, row + k.value * {rows}, {number}, text from attribute a cross join {each} "
             f"where a.row <= {rows} order by key, row + k.value * {rows}"
         )
+        shapes = {n: [kind == "f" for _, kind in json.loads(body)] for n, body in on.execute("select id, body from shape")}
+        read = on.execute("select n, shape, pack from record where n <= ?", (rows,)).fetchall()
+        for k in range(1, times):
+            packs = [(varied(pack, shapes[shape], k), n + k * rows) for n, shape, pack in read]
+            on.executemany("update record set pack = ? where n = ?", packs)
         on.execute("commit")
         for _, sql in indexes:
             on.execute(sql)
+    with Index.open(str(made)) as index:
+        # Whatever is written, the blocks that are due are written with it.
+        index.remember("synced", END.isoformat())
     made.rename(file)
+
+
+def varied(pack: bytes, floats: list[bool], k: int) -> bytes:
+    """The numbers of a pack as `multiply` gives them to attributes."""
+    values = np.frombuffer(pack, "<f8")
+    with np.errstate(invalid="ignore"):
+        chosen = np.array(floats) & (values != np.trunc(values))
+    return np.where(chosen, values * (1 + k * 1e-6), values).tobytes()
 
 
 def timed(work: Callable[[], Any], rounds: int = 9) -> tuple[float, Any]:

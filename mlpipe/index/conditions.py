@@ -16,19 +16,32 @@ from mlpipe.index.query import All, Literal, Missing, Moment, Node, Not, Query, 
 Sql = tuple[str, list[Any]]
 
 
+Span = tuple[tuple[str, Any], ...]
+"""Comparisons that hold together, such as ``((">=", 1), ("<", 5))``; none at all: any value."""
+Spans = tuple[Span, ...]
+"""Stretches of values, one of which a value lies in; none at all: no value."""
+ANY: Spans = ((),)
+
+
 @dataclass(frozen=True)
 class Leaf:
-    """A condition about one key. `cell` is the condition on its value, with ``{n}`` and ``{t}`` for the number and the text.
+    """A condition about one key: in which spans of numbers, or of texts, its value lies.
 
-    `drives`: the rows that meet it are found in an index, without looking at records.
+    `pattern` is what such a text must be like besides; with `opposite` what it must not be like. `missing`: it asks for rows without a
+    value instead.
     """
 
     field: Field
-    cell: str
-    values: tuple[Any, ...]
-    drives: bool
+    numbers: Spans = ()
+    texts: Spans = ()
+    pattern: str | None = None
+    opposite: bool = False
     missing: bool = False
-    """Whether it asks for rows without a value; then `cell` says nothing."""
+
+    @property
+    def drives(self) -> bool:
+        """Whether the rows that meet it are a few stretches of an index."""
+        return self.field.indexed and not self.missing and () not in (*self.numbers, *self.texts)
 
 
 @dataclass(frozen=True)
@@ -62,75 +75,80 @@ def _bound(database: Database, node: Node, text: str) -> Bound:
         return Joined("not", (_bound(database, node.part, text),))
     field = field_of(database, node.key, text)
     if isinstance(node, Missing):
-        return Leaf(field, "", (), drives=False, missing=not node.negated)
+        return Leaf(field, ANY, ANY) if node.negated else Leaf(field, missing=True)
     if isinstance(node, Within):
-        tests = [_test(database, field, "=", x, text) for x in node.literals]
-        cells, values = " or ".join(c for c, _ in tests), tuple(v for _, vs in tests for v in vs)
-        return _leaf(field, f"({cells})", values, negated=node.negated)
-    cell, compared = _test(database, field, node.operator, node.literal, text)
-    return _leaf(field, cell, tuple(compared), negated=node.negated)
+        values = [_value(field, "=", x, text) for x in node.literals]
+        return _within(field, values, "!=" if node.negated else "=")
+    value = _value(field, node.operator, node.literal, text)
+    if node.operator == "like":
+        return _like(field, str(value), node.negated)
+    if node.operator in ("=", "!="):
+        return _within(field, [value], node.operator)
+    if isinstance(value, Moment):
+        return Leaf(
+            field, numbers=(((_AFTER_WHOLE.get(node.operator, node.operator), _end(node.operator, value)),),)
+        )
+    spans: Spans = (((node.operator, value),),)
+    return Leaf(field, texts=spans) if isinstance(value, str) else Leaf(field, numbers=spans)
 
 
-def _leaf(field: Field, cell: str, values: tuple[Any, ...], *, negated: bool) -> Leaf:
-    if not negated:
-        return Leaf(field, cell, values, drives=field.indexed)
-    # Of an attribute one of number and text is null, and a condition on it neither true nor false.
-    return Leaf(field, f"not coalesce({cell}, false)", values, drives=field.indexed)
+_AFTER_WHOLE = {"<=": "<", ">": ">="}
+"""Compared with a stretch of time ``[start, end)``: up to its end is before what follows it."""
 
 
-def _test(database: Database, field: Field, operator: str, literal: Literal, text: str) -> Sql:
-    value = literal.value
-    if field.kind == "any":
-        return _of_attribute(database, operator, value)
-    wrong = _mismatch(field, operator, literal)
-    if wrong:
-        raise QueryError(wrong, query=text, at=literal.at)
-    if field.kind == "time":
-        return _of_time(operator, value if isinstance(value, Moment) else moment_of(str(value)))
-    if field.kind == "text":
-        return _of_text(database, operator, value.spelled if isinstance(value, Moment) else str(value))
-    return f"{{n}} {_sign(operator)} ?", [int(value) if isinstance(value, bool) else value]
+def _end(operator: str, moment: Moment) -> int:
+    return moment.end if operator in _AFTER_WHOLE else moment.start
 
 
-def _of_attribute(database: Database, operator: str, value: bool | float | str | Moment) -> Sql:
-    """An attribute holds what it holds: a value of another kind is different, and neither more nor less."""
-    if isinstance(value, bool | float):
-        test, values = f"{{n}} {_sign(operator)} ?", [float(value)]
-    else:
-        test, values = _of_text(database, operator, value.spelled if isinstance(value, Moment) else value)
-    other = "{t}" if isinstance(value, bool | float) else "{n}"
-    return (f"({other} is not null or {test})", values) if operator == "!=" else (test, values)
+def _within(field: Field, values: Sequence[float | str | Moment], operator: str) -> Leaf:
+    """Equal to one of some values, or (``!=``) to none: a value of another kind is different."""
+    texts = sorted({v for v in values if isinstance(v, str)})
+    points = sorted({v for v in values if not isinstance(v, str | Moment)})
+    # An instant is the microsecond that it is.
+    times = sorted((v.start, max(v.end, v.start + 1)) for v in values if isinstance(v, Moment))
+    if operator == "=":
+        numbers: Spans = tuple((("=", v),) for v in points) + tuple(((">=", a), ("<", b)) for a, b in times)
+        return Leaf(field, numbers, tuple((("=", v),) for v in texts))
+    apart = _beside(times, ">=") if times else _beside([(v, v) for v in points], ">")
+    return Leaf(field, apart, _beside([(v, v) for v in texts], ">"))
 
 
-def _of_text(database: Database, operator: str, value: str) -> Sql:
-    value = value.replace("\0", "\ufffd")
-    if operator != "like":
-        return f"{{t}} {_sign(operator)} ?", [value]
-    test, pattern = database.like("{t}", value)
-    start = value.replace("_", "%").partition("%")[0]
-    if not start:
-        return test, [pattern]
+def _beside(taken: Sequence[tuple[Any, Any]], after: str) -> Spans:
+    """The spans between, before and after others, which are sorted; `after` compares with an end that is the first beside it."""
+    if not taken:
+        return ANY
+    spans: list[Span] = [(("<", taken[0][0]),)]
+    end = taken[0][1]
+    for low, high in taken[1:]:
+        if low > end:
+            spans.append(((after, end), ("<", low)))
+        end = max(end, high)
+    return (*spans, ((after, end),))
+
+
+def _like(field: Field, pattern: str, negated: bool) -> Leaf:
+    if negated:
+        return Leaf(field, ANY, ANY, pattern=pattern, opposite=True)
     # An index finds the texts that begin so.
-    return f"({{t}} >= ? and {{t}} < ? and {test})", [start, start + "\U0010ffff", pattern]
+    start = pattern.replace("_", "%").partition("%")[0]
+    return Leaf(field, (), (((">=", start), ("<", start + "\U0010ffff")),) if start else ANY, pattern=pattern)
 
 
-def _of_time(operator: str, moment: Moment) -> Sql:
-    start, end = moment.start, moment.end
-    if not moment.whole:
-        return f"{{n}} {_sign(operator)} ?", [start]
-    tests: dict[str, Sql] = {
-        "=": ("({n} >= ? and {n} < ?)", [start, end]),
-        "!=": ("({n} < ? or {n} >= ?)", [start, end]),
-        "<": ("{n} < ?", [start]),
-        "<=": ("{n} < ?", [end]),
-        ">": ("{n} >= ?", [end]),
-        ">=": ("{n} >= ?", [start]),
-    }
-    return tests[operator]
-
-
-def _sign(operator: str) -> str:
-    return "<>" if operator == "!=" else operator
+def _value(field: Field, operator: str, literal: Literal, text: str) -> float | str | Moment:
+    """A literal as the field's values are: numbers, texts, or a stretch of time."""
+    value = literal.value
+    if field.kind != "any":
+        wrong = _mismatch(field, operator, literal)
+        if wrong:
+            raise QueryError(wrong, query=text, at=literal.at)
+        if field.kind == "time":
+            moment = value if isinstance(value, Moment) else moment_of(str(value))
+            return moment if moment.whole or operator in ("=", "!=") else moment.start
+        if field.kind != "text":
+            return int(value) if isinstance(value, bool) else value
+    if isinstance(value, bool | float):
+        return float(value)
+    return (value.spelled if isinstance(value, Moment) else value).replace("\0", "\ufffd")
 
 
 def _mismatch(field: Field, operator: str, literal: Literal) -> str:
@@ -166,60 +184,115 @@ def condition(database: Database, node: Bound) -> Sql:
         return "(" + f" {node.word} ".join(s for s, _ in parts) + ")", values
     field = node.field
     if field.key is None:
-        column = f"{database.probe}r.{field.name}"
-        if not node.cell:
-            return f"({column} is {'' if node.missing else 'not '}null)", []
-        cell = node.cell.format(n=column, t=column)
-        return f"({column} is not null and {cell})", list(node.values)
+        return column_test(database, node, f"{database.probe}r.{field.name}")
     table, row, owner = ("shared", "bag", "r.bag") if field.shared else ("attribute", "row", "r.n")
-    cell = f" and {node.cell.format(n='a.number', t='a.text')}" if node.cell else ""
-    found = f"exists (select 1 from {table} a where a.key = ? and a.{row} = {owner}{cell})"
-    return f"not {found}" if node.missing else found, [field.key, *node.values]
+    cell, values = attribute_test(database, node, "a.")
+    found = f"exists (select 1 from {table} a where a.key = ? and a.{row} = {owner} and {cell})"
+    return f"not {found}" if node.missing else found, [field.key, *values]
 
 
-def driver(database: Database, node: Bound) -> Sql | None:
+def column_test(database: Database, leaf: Leaf, column: str) -> Sql:
+    """Whether a column of ``record`` meets a condition: true or false, never null."""
+    if leaf.missing:
+        return f"({column} is null)", []
+    test, values = (
+        text_test(database, leaf, column) if leaf.field.kind == "text" else _in(leaf.numbers, column)
+    )
+    return f"({column} is not null and {test})", values
+
+
+def attribute_test(database: Database, leaf: Leaf, prefix: str = "") -> Sql:
+    """Whether what an attribute holds meets a condition; asked for rows without it, whether it holds anything."""
+    if leaf.missing:
+        return "1 = 1", []
+    tests = []
+    if leaf.numbers:
+        tests.append(_in(leaf.numbers, f"{prefix}number"))
+    if leaf.texts:
+        tests.append(text_test(database, leaf, f"{prefix}text"))
+    return "(" + " or ".join(t for t, _ in tests) + ")", [v for _, vs in tests for v in vs]
+
+
+def text_test(database: Database, leaf: Leaf, column: str) -> Sql:
+    """Whether a text meets a condition."""
+    test, values = _in(leaf.texts, column)
+    if leaf.pattern is not None:
+        like, pattern = database.like(column, leaf.pattern)
+        return (f"({test} and {'not ' if leaf.opposite else ''}{like})", [*values, pattern])
+    return test, values
+
+
+def _in(spans: Spans, column: str) -> Sql:
+    """Whether a column's value lies in some spans."""
+    points = [span[0][1] for span in spans if len(span) == 1 and span[0][0] == "="]
+    tests = [f"{column} in ({', '.join('?' * len(points))})"] if points else []
+    values = list(points)
+    for span in spans:
+        if not span:
+            tests.append(f"{column} is not null")
+        elif span[0][0] != "=" or len(span) > 1:
+            tests.append("(" + " and ".join(f"{column} {operator} ?" for operator, _ in span) + ")")
+            values += [value for _, value in span]
+    return "(" + " or ".join(tests) + ")", values
+
+
+def driver(node: Bound) -> Sql | None:
     """A selection of the numbers ``row`` of rows among which all that meet a condition are; None where no index finds them."""
     if isinstance(node, Leaf):
-        return _leaf_driver(node)
-    if node.word == "or":
-        parts = [driver(database, p) for p in node.parts]
-        if any(p is None for p in parts):
-            return None
-        found = [p for p in parts if p is not None]
-        return " union ".join(s for s, _ in found), [v for _, vs in found for v in vs]
-    return None
-
-
-def _leaf_driver(leaf: Leaf) -> Sql | None:
-    field = leaf.field
-    if not leaf.drives:
+        return _leaf_driver(node) if node.drives else None
+    parts = [driver(p) for p in node.parts] if node.word == "or" else [None]
+    found = [p for p in parts if p is not None]
+    if len(found) < len(parts):
         return None
-    if field.key is None:
-        cell = leaf.cell.format(n=field.name, t=field.name)
-        return f"select n as row from record where {field.name} is not null and {cell}", list(leaf.values)
-    cell = leaf.cell.format(n="number", t="text")
-    if field.shared:
-        bags = f"select bag from shared where key = ? and {cell}"
-        return f"select n as row from record where bag in ({bags})", [field.key, *leaf.values]
-    return f"select row from attribute where key = ? and {cell}", [field.key, *leaf.values]
+    return " union all ".join(s for s, _ in found), [v for _, vs in found for v in vs]
+
+
+def _leaf_driver(leaf: Leaf) -> Sql:
+    """One selection for each span, so that each is a stretch of an index."""
+    field = leaf.field
+    column = field.key is None
+    found: list[Sql] = []
+    for name, spans in (("number", leaf.numbers), ("text", leaf.texts)):
+        points = tuple(s for s in spans if len(s) == 1 and s[0][0] == "=")
+        for some in (points, *((s,) for s in spans if s not in points)):
+            if not some or (column and (name == "text") != (field.kind == "text")):
+                continue
+            test, values = _in(some, field.name if column else name)
+            if column:
+                found.append((f"select n as row from record where {test}", values))
+            elif field.shared:
+                bags = f"select bag from shared where key = ? and {test}"
+                found.append((f"select n as row from record where bag in ({bags})", [field.key, *values]))
+            else:
+                found.append((f"select row from attribute where key = ? and {test}", [field.key, *values]))
+    return (
+        " union all ".join(s for s, _ in found) or "select 0 as row where 1 = 0",
+        [v for _, vs in found for v in vs],
+    )
 
 
 def conjuncts(node: Bound | None) -> Sequence[Bound]:
-    """Conditions that must all hold; those on the value of one key, such as both ends of a range, as one."""
+    """Conditions that must all hold; those on the value of one key, such as both ends of a range, as one that no fewer rows meet."""
     found: list[Bound] = []
-    ranges: dict[Field, list[Leaf]] = {}
-    for part in _parts(node):
+    ranges: dict[Field, Leaf] = {}
+    for part in parts_of(node):
         if isinstance(part, Leaf) and part.drives:
-            ranges.setdefault(part.field, []).append(part)
+            ranges[part.field] = _both(ranges.get(part.field, Leaf(part.field, ANY, ANY)), part)
         else:
             found.append(part)
-    for field, leaves in ranges.items():
-        values = tuple(v for leaf in leaves for v in leaf.values)
-        found.append(Leaf(field, " and ".join(leaf.cell for leaf in leaves), values, drives=True))
-    return found
+    return [*found, *ranges.values()]
 
 
-def _parts(node: Bound | None) -> list[Bound]:
+def _both(one: Leaf, other: Leaf) -> Leaf:
+    return Leaf(
+        one.field,
+        tuple((*a, *b) for a in one.numbers for b in other.numbers),
+        tuple((*a, *b) for a in one.texts for b in other.texts),
+    )
+
+
+def parts_of(node: Bound | None) -> list[Bound]:
+    """Conditions that must all hold."""
     if isinstance(node, Joined) and node.word == "and":
-        return [c for part in node.parts for c in _parts(part)]
+        return [c for part in node.parts for c in parts_of(part)]
     return [] if node is None else [node]

@@ -7,6 +7,7 @@ What survives a crash
     A transaction is there whole or not at all. After a power cut the last ones may be gone from SQLite; a sync brings them back.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,9 @@ class Database(Protocol):
 
     def like(self, column: str, pattern: str) -> tuple[str, str]:
         """Case-sensitive comparison with a pattern of ``%`` and ``_``: the condition, and the value to bind."""
+
+    def listed(self, rows: Sequence[int]) -> tuple[str, str]:
+        """Many numbers as a table with the column ``row``: what to select from, and the one value to bind."""
 
     def reading(self) -> Any:
         """Context in which all statements see the same moment."""
@@ -136,6 +140,10 @@ class Sqlite:
         """``LIKE`` ignores case here; ``GLOB`` does not."""
         glob = "".join({"%": "*", "_": "?"}.get(c, f"[{c}]" if c in "*?[" else c) for c in pattern)
         return f"{column} glob ?", glob
+
+    def listed(self, rows: Sequence[int]) -> tuple[str, str]:
+        """As JSON: the number of values that are bound is limited."""
+        return "(select value as row from json_each(?))", json.dumps(rows)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -255,6 +263,10 @@ class Postgres:
     def like(self, column: str, pattern: str) -> tuple[str, str]:
         """Without a character that takes ``%`` and ``_`` literally."""
         return f"{column} like ? escape ''", pattern
+
+    def listed(self, rows: Sequence[int]) -> tuple[str, str]:
+        """As an array."""
+        return "(select unnest(?::bigint[]) as row)", "{" + ",".join(map(str, rows)) + "}"
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpipe.index.answer import bags_of
+from mlpipe.index.blocks import spread
 from mlpipe.index.fields import Field, field_of
 from mlpipe.index.index import Index
 from mlpipe.index.language import parse
@@ -107,15 +108,16 @@ def _read(
     on = gc.isenabled()
     gc.disable()
     try:
-        for statement, values in made.statements:
-            for page in index.database.pages(statement, values, PAGE):
-                rows = page if most is None else page[: most - count]
-                if rows:
-                    shapes, packs, *others = zip(*rows, strict=True)
-                    _take(index.names, shapes, packs, count, parts)
-                    for cell, other in zip(cells, others, strict=True):
-                        cell.extend(other)
-                    count += len(rows)
+        for page in index.database.pages(*made.statement, PAGE):
+            rows = page if most is None else page[: most - count]
+            if rows:
+                shapes, packs, *others = zip(*rows, strict=True)
+                for key, own, kind, raw in spread(index.names, shapes, packs):
+                    places = slice(count, count + len(rows)) if isinstance(own, slice) else own + count
+                    parts.setdefault(key, []).append((places, kind, raw))
+                for cell, other in zip(cells, others, strict=True):
+                    cell.extend(other)
+                count += len(rows)
     finally:
         if on:
             gc.enable()
@@ -123,22 +125,6 @@ def _read(
     named = {index.names.named[key]: held for key, held in parts.items()}
     shown = {n: held for n, held in named.items() if n.partition(".")[0] in PARTS or n in wanted}
     return {n: _values(index.names, held, count) for n, held in shown.items()}, cells, count
-
-
-def _take(
-    names: Names, shapes: Sequence[int], packs: Sequence[bytes], start: int, parts: dict[int, list[Part]]
-) -> None:
-    """Add the attributes of a page, whose first row is number `start`, to those by key."""
-    for number in set(shapes):
-        shape = names.shape(number)
-        whole = shapes.count(number) == len(shapes)
-        own = range(len(shapes)) if whole else [i for i, n in enumerate(shapes) if n == number]
-        places: Any = slice(start, start + len(own)) if whole else np.array(own) + start
-        data = b"".join(packs if whole else [packs[i] for i in own])
-        # Column by column in memory: each is read as a whole.
-        block = np.frombuffer(data, dtype="<i8").reshape(len(own), len(shape)).T.copy()
-        for row, (key, kind) in enumerate(shape):
-            parts.setdefault(key, []).append((places, kind, block[row]))
 
 
 def _shared(index: Index, fields: Sequence[Field], bag: Sequence[int]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlpipe.errors import NotFoundError
 from mlpipe.index import writer
 from mlpipe.index.answer import READ, Answer, Row, moment, rows_of, shown_keys
+from mlpipe.index.blocks import settle
 from mlpipe.index.database import Database, connect
 from mlpipe.index.fields import field_of
 from mlpipe.index.language import parse
@@ -152,6 +153,7 @@ class Index:
         try:
             with self.database.writing():
                 yield
+                settle(self.database, self.names)
         except BaseException:
             self.names.forget()
             raise
@@ -178,11 +180,7 @@ class Index:
         most = min(limits) if limits else None
         with self.database.reading():
             made = plan(self.database, asked, READ, None if most is None else most + 1)
-            selected: list[tuple[Any, ...]] = []
-            for statement, values in made.statements:
-                selected += self.database.run(statement, values)
-                if most is not None and len(selected) > most:
-                    break
+            selected = self.database.run(*made.statement)
             named = [field_of(self.database, key, asked.text).name for key in asked.named()]
             rows = [dict(row.values) for row in rows_of(self.names, selected[:most])]
             as_of, newer = self.as_of()

@@ -69,7 +69,11 @@ class Names:
             keys.update(held)
             words.update(v for v in held.values() if isinstance(v, str))
         self._take("key", "name", self.keys, keys)
-        self._take("word", "text", self.words, words)
+        self.take_words(words)
+
+    def take_words(self, texts: set[str]) -> None:
+        """Give numbers to texts. Within `Database.writing` only."""
+        self._take("word", "text", self.words, texts)
 
     def pack(self, held: Mapping[str, Value]) -> tuple[int, bytes]:
         """Number of the shape, and the bytes, of attributes whose keys and texts `take` knows. Within `Database.writing` only."""

@@ -2,7 +2,8 @@
 
 ``record`` holds a row for each record. What has no fixed column is an attribute: its key, and a number or a text. ``attribute`` finds
 rows by what they hold; a row's ``pack`` gives back all that it holds at once (see `mlpipe.index.packs`). Environment and code are the
-same for thousands of records, so they lie once in a ``bag``.
+same for thousands of records, so they lie once in a ``bag``. The same values lie by key in ``block``, for conditions that are met by too
+many rows to be found one by one (see `mlpipe.index.blocks`).
 """
 
 from mlpipe.errors import MlpipeError
@@ -10,7 +11,7 @@ from mlpipe.index.database import Database
 from mlpipe.index.place import shown
 from mlpipe.index.rows import FREE
 
-VERSION = "1"
+VERSION = "2"
 
 TEXTS = (
     "pipeline",
@@ -75,6 +76,10 @@ create index record_bag on record (bag);
 create index record_event on record (instance, event) where event is not null;
 create index record_made on record (made) where made is not null;
 create index record_judges on record (judges) where judges is not null;
+create table block (
+  key {integer} not null, number {integer} not null, places {blob}, numbers {blob}, words {blob}, primary key (key, number));
+create index block_number on block (number);
+create table stale (row {integer} primary key);
 create table edge (
   source {text} not null, reader {integer} not null, place {integer} not null, asset {text}, partition {text}, name {text},
   object {text}, primary key (reader, place)) {suffix};

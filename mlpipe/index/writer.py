@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlpipe.index.blocks import spoil
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names, digest
 from mlpipe.index.rows import TRAININGS, Confirmed, Entry, Note, Value, metric_keys, micros
@@ -38,6 +39,8 @@ def add(
     for entry in todo:
         places[entry.id] = known.get(entry.id) or free
         free += entry.id not in known
+    # Those of rows that were removed are given again.
+    spoil(database, places.values())
     old = [places[e.id] for e in todo if e.id in known]
     if old:
         _clear(database, names, old)
@@ -79,6 +82,7 @@ def add(
 def remove(database: Database, names: Names, ids: Sequence[str]) -> None:
     """Forget rows whose records exist nowhere."""
     rows = list(_numbers(database, ids).values())
+    spoil(database, rows)
     _clear(database, names, rows)
     bundles = {
         b[0] for n in rows for b in database.run("select judges from record where n = ?", (n,)) if b[0]
@@ -89,15 +93,28 @@ def remove(database: Database, names: Names, ids: Sequence[str]) -> None:
 
 def confirm(database: Database, rows: Iterable[Confirmed], instance: str) -> None:
     """Note what a Dagster instance says of records; of those that the index does not hold, nothing."""
+    told = list(rows)
+    for deleted in (False, True):
+        _delete(database, [row.record for row in told if row.deleted == deleted], deleted=deleted)
     database.many(
-        "update record set event = ?, instance = ?, deleted = ? where id = ?",
-        [(row.event, instance, int(row.deleted), row.record) for row in rows],
+        "update record set event = ?, instance = ? where id = ?",
+        [(row.event, instance, row.record) for row in told],
     )
 
 
 def mark_deleted(database: Database, ids: Iterable[str]) -> None:
     """Mark records whose events were deleted."""
-    database.many("update record set deleted = 1 where id = ?", [(i,) for i in ids])
+    _delete(database, list(ids), deleted=True)
+
+
+def _delete(database: Database, ids: Sequence[str], *, deleted: bool) -> None:
+    changed: list[int] = []
+    for i in range(0, len(ids), 500):
+        some = ids[i : i + 500]
+        found = f"select n from record where id in ({', '.join('?' * len(some))}) and deleted <> ?"
+        changed += [n for (n,) in database.run(found, [*some, int(deleted)])]
+    spoil(database, changed)
+    database.many("update record set deleted = ? where n = ?", [(int(deleted), n) for n in changed])
 
 
 def decide(database: Database, chain: tuple[str, str | None, str], entries: "Sequence[Decision]") -> None:
@@ -221,6 +238,7 @@ def _judge(database: Database, names: Names, bundles: set[str]) -> None:
             held = names.unpack([(shape, pack)])[0]
             before = {key: value for key, value in held.items() if key.startswith("metrics.")}
             if now != before:
+                spoil(database, [n])
                 names.take([held, now])
                 gone = [(names.keys[key], n) for key in before]
                 database.many("delete from attribute where key = ? and row = ?", gone)
@@ -241,11 +259,13 @@ def _annotate(database: Database, ids: Sequence[str]) -> None:
 
 def _place(database: Database, ids: Sequence[str], gone: Sequence[str] = ()) -> None:
     """Versions of records in their own deployment: of several, the highest; of those that are `gone` from the chain, none."""
+    placed = _present(database, "version", ids)
+    spoil(database, _numbers(database, [*gone, *placed]).values())
     database.many(
         "update record set version = null, release_stage = null, registered = 0 where id = ?",
         [(i,) for i in gone],
     )
-    for record in _present(database, "version", ids):
+    for record in placed:
         found = database.run(
             "select v.number, v.stage from version v join record r on r.id = v.record and r.deployment = v.deployment "
             "where v.record = ? order by v.number desc limit 1",

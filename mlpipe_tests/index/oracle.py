@@ -21,6 +21,8 @@ def values_of(record: Record, evaluations: Sequence[Record] = ()) -> dict[str, A
         "verdict": record.verdict,
         "experiment": record.experiment,
         "actor": record.actor,
+        "run": record.run,
+        "headline": record.headline,
         "started": record.recorded_at,
         "as_of": record.as_of,
         "reused": record.reused,

@@ -12,7 +12,7 @@ def test_an_index_of_another_format_is_refused_and_made_anew_when_asked(url: str
     with Index.open(url, create=True) as index:
         index.add([training(1)], STORE)
         index.database.run("update meta set value = '0' where name = 'schema'")
-    with pytest.raises(MlpipeError, match="the index has format 0, not 1") as caught:
+    with pytest.raises(MlpipeError, match="the index has format 0, not 2") as caught:
         Index.open(url, create=True)
     assert "mlpipe index rebuild" in str(caught.value)
     with Index.open(url, create=True, anew=True) as index:

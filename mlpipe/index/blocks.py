@@ -148,6 +148,8 @@ class Blocks:
 
         if rows.dtype == bool:
             return np.asarray(rows.reshape(-1, SIZE).any(axis=1))
+        if len(rows) * 8 > self.end:
+            return np.ones(self.end // SIZE, dtype=bool)
         found = np.zeros(self.end // SIZE, dtype=bool)
         found[rows // SIZE] = True
         return found

@@ -196,7 +196,7 @@ def column_test(database: Database, leaf: Leaf, column: str) -> Sql:
     if leaf.missing:
         return f"({column} is null)", []
     test, values = (
-        text_test(database, leaf, column) if leaf.field.kind == "text" else _in(leaf.numbers, column)
+        text_test(database, leaf, column) if leaf.field.kind == "text" else spans_test(leaf.numbers, column)
     )
     return f"({column} is not null and {test})", values
 
@@ -207,7 +207,7 @@ def attribute_test(database: Database, leaf: Leaf, prefix: str = "") -> Sql:
         return "1 = 1", []
     tests = []
     if leaf.numbers:
-        tests.append(_in(leaf.numbers, f"{prefix}number"))
+        tests.append(spans_test(leaf.numbers, f"{prefix}number"))
     if leaf.texts:
         tests.append(text_test(database, leaf, f"{prefix}text"))
     return "(" + " or ".join(t for t, _ in tests) + ")", [v for _, vs in tests for v in vs]
@@ -215,14 +215,14 @@ def attribute_test(database: Database, leaf: Leaf, prefix: str = "") -> Sql:
 
 def text_test(database: Database, leaf: Leaf, column: str) -> Sql:
     """Whether a text meets a condition."""
-    test, values = _in(leaf.texts, column)
+    test, values = spans_test(leaf.texts, column)
     if leaf.pattern is not None:
         like, pattern = database.like(column, leaf.pattern)
         return (f"({test} and {'not ' if leaf.opposite else ''}{like})", [*values, pattern])
     return test, values
 
 
-def _in(spans: Spans, column: str) -> Sql:
+def spans_test(spans: Spans, column: str) -> Sql:
     """Whether a column's value lies in some spans."""
     points = [span[0][1] for span in spans if len(span) == 1 and span[0][0] == "="]
     tests = [f"{column} in ({', '.join('?' * len(points))})"] if points else []
@@ -257,7 +257,7 @@ def _leaf_driver(leaf: Leaf) -> Sql:
         for some in (points, *((s,) for s in spans if s not in points)):
             if not some or (column and (name == "text") != (field.kind == "text")):
                 continue
-            test, values = _in(some, field.name if column else name)
+            test, values = spans_test(some, field.name if column else name)
             if column:
                 found.append((f"select n as row from record where {test}", values))
             elif field.shared:

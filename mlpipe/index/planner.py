@@ -3,24 +3,40 @@
 Three ways lead to the best twenty, tried in this order; what the first two cost is bounded, whatever is asked.
 
 1. Few rows meet one of the conditions: an index finds them, and they are tested and sorted.
-2. Many rows meet all: those that stand first in the index of the sort key are tested until there are enough.
+2. Many rows meet all: those that stand first in the index of the sort key are tested until there are enough. Of equal ones the next key
+   leads on.
 3. Neither: the values of all rows are compared at once (`mlpipe.index.scan`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mlpipe.index.conditions import Bound, Sql, bound, condition, conjuncts, driver
+from mlpipe.index.conditions import (
+    Bound,
+    Joined,
+    Leaf,
+    Spans,
+    Sql,
+    bound,
+    condition,
+    conjuncts,
+    driver,
+    spans_test,
+)
 from mlpipe.index.database import Database
-from mlpipe.index.fields import field_of
+from mlpipe.index.fields import Field, field_of
 from mlpipe.index.query import Query
 from mlpipe.index.scan import NEWEST, Scan, Sort
 
 FEW = 2_000
-"""Rows that are found and sorted in a few milliseconds; so many at most are walked along."""
+"""Rows that are found and sorted in a few milliseconds."""
+FAR = 4_000
+"""Rows that are walked along at most."""
 MANY = 100_000
 """Rows that are found by number rather than by looking at all, where all that match are wanted."""
+
+OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ def plan(database: Database, query: Query, columns: str, limit: int | None) -> P
     where = bound(database, query)
     sorts = [Sort(field_of(database, o.key, query.text), o.descending) for o in query.order]
     trained = not any(key.name in ("stage", "asset") for key in query.named())
-    making = _Making(database, columns, limit, _test(database, where, trained), trained, sorts)
+    making = _Making(database, columns, limit, where, _test(database, where, trained), trained, sorts)
     few = _fewest(database, where)
     if few is not None:
         return Plan(making.filtered(few), "filter")
@@ -95,9 +111,10 @@ class _Making:
     database: Database
     columns: str
     limit: int | None
+    where: Bound | None
     test: Sql
     trained: bool
-    sorts: list[Sort]
+    sorts: Sequence[Sort]
 
     def filtered(self, few: Sql) -> Sql:
         """Rows of a selection that meet the condition, sorted."""
@@ -114,9 +131,9 @@ class _Making:
         return self._statement("record r", "", [], self.test)
 
     def walked(self, limit: int) -> list[int] | None:
-        """The best rows, found along the index of the first sort key; None where not so many are among the first `FEW`.
+        """The best rows, found along the index of the first sort key; None where not so many are among the first `FAR`.
 
-        Of rows with the same value all must be looked at, or none.
+        Of rows with the same value all must be looked at, or none. Where those are many, the next key leads along them.
         """
         first = self.sorts[0] if self.sorts else NEWEST
         field, run = first.field, self.database.run
@@ -129,15 +146,44 @@ class _Making:
             number = run("select 1 from attribute where key = ? and number is not null limit 1", values)
             column = "w.number" if number else "w.text"
         way, beyond = (" desc", ">") if first.descending else ("", "<")
-        where, order = f"{where} and {column} is not null", f"{column}{way}"
-        end = run(f"select {column} from {table} where {where} order by {order} limit 1 offset {FEW}", values)
-        if end:
-            where, values = f"{where} and {column} {beyond} ?", [*values, end[0][0]]
+        within, bounds = self._bounds(field, column)
+        where, values, order = f"{where} and {within}", [*values, *bounds], f"{column}{way}"
+        ends = [
+            run(f"select {column} from {table} where {where} order by {order} limit 1 offset {at}", values)
+            for at in (FAR, 2 * FAR)
+        ]
+        if ends[0]:
+            where, values = f"{where} and {column} {beyond} ?", [*values, ends[0][0][0]]
         if field.key is not None:
             table, where = f"{table} cross join record r", f"{where} and r.n = w.row"
-        made = _Making(self.database, "r.n", limit, self.test, self.trained, self.sorts)
-        found = run(*made._statement(table, where, values, self.test, order))
-        return [n for (n,) in found] if len(found) == limit else None
+        made = replace(self, columns="r.n", limit=limit)
+        found = [n for (n,) in run(*made._statement(table, where, values, self.test, order))]
+        if len(found) < limit and self.sorts and ends[0] and ends[0] == ends[1]:
+            equal = self._equal(first, ends[0][0][0]).walked(limit - len(found))
+            return None if equal is None else [*found, *equal]
+        return found if len(found) == limit else None
+
+    def _bounds(self, field: Field, column: str) -> Sql:
+        """Between which values of its first sort key all rows are that have one and meet the condition."""
+        for part in conjuncts(self.where):
+            leaf = part.parts[0] if isinstance(part, Joined) and part.word == "not" else part
+            if isinstance(leaf, Leaf) and leaf.field == field and leaf.drives:
+                text = field.kind == "text" or column == "w.text"
+                spans = leaf.texts if text else leaf.numbers
+                if leaf is part and len(spans) == 1:
+                    return spans_test(spans, column)
+                if len(spans) == 1 and len(spans[0]) == 1 and spans[0][0][0] in OPPOSITE:
+                    sign, value = spans[0][0]
+                    return spans_test((((OPPOSITE[sign], value),),), column)
+        return f"{column} is not null", []
+
+    def _equal(self, sort: Sort, value: Any) -> "_Making":
+        """The same for rows with one value of the first sort key, by the others."""
+        same: Spans = ((("=", value),),)
+        leaf = Leaf(sort.field, texts=same) if isinstance(value, str) else Leaf(sort.field, numbers=same)
+        test, values = condition(self.database, leaf)
+        both = " and ".join(t for t in (self.test[0], test) if t)
+        return replace(self, test=(both, [*self.test[1], *values]), sorts=self.sorts[1:])
 
     def _statement(self, source: str, met: str, own: Sequence[Any], test: Sql, first: str = "") -> Sql:
         """Rows of a source that meet two conditions, in order; `first` is the first key's, where an index gives it."""

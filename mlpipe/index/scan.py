@@ -227,6 +227,10 @@ class Scan:
         else:
             numbers, words = (held[rows] if len(held) else held for held in self._held(sort.field, live))
             ranked = self._ranked(words)
+        if not len(words) and len(numbers) and not np.isnan(numbers).any():
+            return [-numbers if sort.descending else numbers]
+        if not len(numbers) and len(words) and words.all():
+            return [-ranked[words] if sort.descending else ranked[words]]
         groups, values = np.full(len(rows), 2, dtype=np.int8), np.zeros(len(rows))
         if len(numbers):
             there = ~np.isnan(numbers)

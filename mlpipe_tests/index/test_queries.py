@@ -201,6 +201,7 @@ def test_the_index_answers_as_plain_python_does(
         with (
             patch.object(planner, "FEW", few),
             patch.object(planner, "MANY", few),
+            patch.object(planner, "FAR", few),
             patch.object(scan, "SOME", some),
             patch.object(scan, "TIED", 0),
         ):

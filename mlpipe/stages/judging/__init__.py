@@ -1,0 +1,45 @@
+"""Probes: each looks at one judged model in one way, and gives the facts that gates decide on."""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+from mlpipe.stages.judging.subject import Probed, Subject
+
+PROBES: Mapping[str, str] = MappingProxyType(
+    {
+        name: f"mlpipe.stages.judging.{name}:probe"
+        for name in (
+            "behaviour",
+            "robustness",
+            "resources",
+            "leakage",
+            "explanation",
+            "golden",
+            "reproduction",
+        )
+    }
+)
+"""Module and function of each probe, by name; imported when it is asked for."""
+
+
+def probed(subject: Subject, names: Iterable[str]) -> dict[str, Probed]:
+    """What the probes of some names find about a model, each asked once, in the order of `PROBES`.
+
+    Raises
+    ------
+    KeyError
+        There is no such probe: names come from code.
+    MlpipeError
+        What a probe raises: a test that cannot be made as declared.
+    """
+    asked = set(names)
+    unknown = asked - PROBES.keys()
+    if unknown:
+        raise KeyError(f"no probe is called {', '.join(sorted(unknown))}")
+    found = {}
+    for name, place in PROBES.items():
+        if name in asked:
+            module, _, function = place.partition(":")
+            found[name] = getattr(import_module(module), function)(subject)
+    return found

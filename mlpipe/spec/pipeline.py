@@ -39,6 +39,15 @@ from mlpipe.spec.nodes import (
     parse_duration,
     shown,
 )
+from mlpipe.spec.probing import (
+    Behaviour,
+    Explained,
+    Golden,
+    Leakage,
+    Resources,
+    Robustness,
+    behaviour_problems,
+)
 from mlpipe.spec.recording import Recording, unreported, wrong_tags
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
 
@@ -121,6 +130,12 @@ class PipelineSpec(Node):
         default=None, description="the user's own rule: baseline(features) -> score"
     )
     gates: tuple[Gate, ...] = ()
+    behaviour: Behaviour = Field(default=(), description="tests of what the model answers")
+    robustness: Robustness = Robustness()
+    resources: Resources = Resources()
+    leakage: Leakage = Leakage()
+    golden: Golden | None = Field(default=None, description="fixed rows that every model is judged on")
+    explain: Explained = Field(default=None, description="permutation or shap; default: not asked")
     min_tenure: Duration = Field(
         default="7d",
         validate_default=True,
@@ -196,6 +211,10 @@ class PipelineSpec(Node):
             (model, self._metric_problems),
             (model, self._task_problems),
             ((("baseline",),), self._baseline_problems),
+            (
+                (("behaviour",), ("features", "columns")),
+                lambda: behaviour_problems(self.behaviour, self.features.columns),
+            ),
             ((("window",), ("split",), every), self._window_problems),
             ((*model, ("metrics",), ("tags",), ("record",)), self._record_problems),
         )

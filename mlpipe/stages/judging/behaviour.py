@@ -253,7 +253,7 @@ def _simple(
     subject: Subject, test: BehaviourTest, frame: pd.DataFrame, where: str
 ) -> tuple[pd.DataFrame, list[Any]]:
     given = [dict(r) for r in test.rows] if test.file is None else _of_file(subject, test.file, where)
-    typical = {n: _typical(frame[n]) for n in frame}
+    typical = {str(n): _typical(frame[n]) for n in frame}
     rows, expected = [], []
     for i, row in enumerate(given):
         expected.append(row.pop(EXPECT, test.expect))
@@ -274,9 +274,9 @@ def _simple(
 
 def _of_file(subject: Subject, file: str, where: str) -> list[dict[str, Any]]:
     table = table_of(subject.spec.base_dir, file, where).astype(object)
-    rows = table.where(table.notna(), None).to_dict("records")
     out = []
-    for row in rows:
+    for cells in table.where(table.notna(), None).to_dict("records"):
+        row: dict[str, Any] = {str(k): v for k, v in cells.items()}
         low, high, expect = row.pop(LOW, None), row.pop(HIGH, None), row.pop(EXPECT, None)
         if expect is None and low is not None and high is not None:
             expect = [low, high]

@@ -1,12 +1,13 @@
 """Rows that a project keeps in a file: read whole, with errors that name the file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from mlpipe.errors import DataError, did_you_mean
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
 
 
 def table_of(base_dir: Path, file: str, where: str) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def table_of(base_dir: Path, file: str, where: str) -> pd.DataFrame:
             f"there is no such file in {path.parent}", where=place, fix=did_you_mean(path.name, near)
         )
     try:
-        rows: pd.DataFrame = READERS[path.suffix.lower()](path)
+        rows = READERS[path.suffix.lower()](path)
     except (ValueError, OSError) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(

@@ -32,11 +32,21 @@ class Ranking:
     """An area under a curve over cuts of descending scores.
 
     `part` maps the weights (cuts, R) of positives and negatives at some cuts, and those (R,) at all cuts above, to areas (R,) that add
-    up over cuts; `finish` maps the whole area and the weights of all positives and negatives, each (R,), to values (R,).
+    up over cuts; `finish` maps the whole area and the weights of all positives and negatives, each (R,), to values (R,). With
+    ``merge=np.maximum`` the greatest part counts in place of the sum; parts are then >= 0.
     """
 
     part: Callable[[Floats, Floats, Floats, Floats], Floats]
     finish: Callable[[Floats, Floats, Floats], Floats]
+    merge: np.ufunc = np.add
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of a value of each row: the smallest one that at least the share `at` of the weight does not exceed."""
+
+    values: Callable[[Scored], Floats]
+    at: float
 
 
 def ratio(over: Floats, under: Floats) -> Floats:
@@ -49,7 +59,8 @@ def _ones(s: Scored) -> Floats:
     return np.ones(len(s.y))
 
 
-def _mean(totals: Floats) -> Floats:
+def mean(totals: Floats) -> Floats:
+    """First of two totals over the second."""
     return ratio(totals[0], totals[1])
 
 
@@ -91,8 +102,14 @@ def _relatives(s: Scored) -> Columns:
     yield zero
 
 
+def _symmetric(s: Scored) -> Columns:
+    size = np.abs(s.score) + np.abs(s.y)
+    yield 2 * np.abs(s.score - s.y) / np.where(size == 0, 1.0, size)
+    yield _ones(s)
+
+
 def _mape(totals: Floats) -> Floats:
-    return np.where(totals[2] > 0, np.nan, _mean(totals))
+    return np.where(totals[2] > 0, np.nan, mean(totals))
 
 
 def _variances(s: Scored) -> Columns:
@@ -176,17 +193,89 @@ def _pr_auc(area: Floats, positives: Floats, negatives: Floats) -> Floats:
     return ratio(area, positives)
 
 
+def precision_at(k: float) -> Ranking:
+    """Share of positives among the first k rows by score; of a tie that the k-th row lies in, its share counts."""
+
+    def part(p: Floats, q: Floats, tp: Floats, fp: Floats) -> Floats:
+        here = p + q
+        above = _cumulated(here, tp + fp) - here
+        taken = np.clip(k - above, 0.0, here) / np.maximum(here, np.finfo(np.float64).tiny)
+        hits: Floats = np.einsum("gr,gr->r", p, taken)
+        return hits
+
+    def finish(hits: Floats, positives: Floats, negatives: Floats) -> Floats:
+        return np.where(positives + negatives >= k, hits / k, np.nan)
+
+    return Ranking(part, finish)
+
+
+def recall_at_precision(least: float) -> Ranking:
+    """Greatest recall of all cuts whose precision is at least `least`; 0 where none reaches it."""
+
+    def part(p: Floats, q: Floats, tp: Floats, fp: Floats) -> Floats:
+        hits, predicted = _cumulated(p, tp), _cumulated(p + q, tp + fp)
+        reached = hits / np.maximum(predicted, np.finfo(np.float64).tiny) >= least
+        most: Floats = np.max(np.where(reached, hits, 0.0), axis=0)
+        return most
+
+    return Ranking(part, _pr_auc, np.maximum)
+
+
+def quantile_loss(at: float) -> Additive:
+    """Mean pinball loss: an error of e costs ``at * e`` when the truth is higher, else ``(1 - at) * e``."""
+
+    def columns(s: Scored) -> Columns:
+        off = s.y - s.score
+        yield np.where(off >= 0, at * off, (at - 1) * off)
+        yield _ones(s)
+
+    return Additive(columns, mean)
+
+
+def error_quantile(at: float) -> Quantile:
+    """Quantile of the absolute error."""
+    return Quantile(lambda s: np.abs(s.score - s.y), at)
+
+
+def ece(bins: int) -> Additive:
+    """Expected calibration error over `bins` equally wide bins of the probability, (0, 1/bins], …: bins do not move with the weights.
+
+    Of several classes the probability is that of the predicted class, and it is right when that class is the true one.
+    """
+
+    def columns(s: Scored) -> Columns:
+        p = _probabilities(s)
+        p, right = (p, s.y == 1) if p.ndim == 1 else (p.max(axis=1), s.labels == s.y)
+        bin_of = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)
+        for b in np.unique(bin_of):
+            yield np.where(bin_of == b, p - right, 0.0)
+        yield _ones(s)
+
+    return Additive(columns, lambda totals: ratio(np.abs(totals[:-1]).sum(axis=0), totals[-1]))
+
+
+def mean_cost(cost_of: Callable[[Scored], Floats]) -> Additive:
+    """Mean of a cost of each row."""
+
+    def columns(s: Scored) -> Columns:
+        yield cost_of(s)
+        yield _ones(s)
+
+    return Additive(columns, mean)
+
+
 ROC_AUC = Ranking(_roc_part, _roc_auc)
 PR_AUC = Ranking(_precision_part, _pr_auc)
-LOG_LOSS = Additive(_log_losses, _mean)
-BRIER = Additive(_squares, _mean)
-ACCURACY = Additive(_correct, _mean)
+LOG_LOSS = Additive(_log_losses, mean)
+BRIER = Additive(_squares, mean)
+ACCURACY = Additive(_correct, mean)
 PRECISION = Additive(_confusion, _precision)
 RECALL = Additive(_confusion, _recall)
 F1 = Additive(_confusion, _f1)
 BALANCED_ACCURACY = Additive(_confusion, _balanced_accuracy)
 MACRO_F1 = Additive(_confusion, _macro_f1)
-RMSE = Additive(_squares, lambda totals: np.sqrt(_mean(totals)))
-MAE = Additive(_absolutes, _mean)
+RMSE = Additive(_squares, lambda totals: np.sqrt(mean(totals)))
+MAE = Additive(_absolutes, mean)
 R2 = Additive(_variances, _r2)
 MAPE = Additive(_relatives, _mape)
+SMAPE = Additive(_symmetric, mean)

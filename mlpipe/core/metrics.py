@@ -1,22 +1,18 @@
-"""Metrics of a model: what each one is, which direction is better, when it is undefined, and its value under any row weights.
+"""Values of metrics on rows under any row weights.
 
-A metric is defined once, as per-row sums or as an area under a ranking curve, and that one definition gives both the plain value and
-the value of a thousand resamples at once (see `mlpipe.core.bootstrap`).
+A metric is defined once, as per-row sums, as an area under a ranking curve or as a quantile, and that one definition gives both the
+plain value and the value of a thousand resamples at once (see `mlpipe.core.bootstrap`).
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlpipe.core import formulas as f
-from mlpipe.core.formulas import Additive, Ranking
+from mlpipe.core.catalogue import DEFAULTS, METRICS, Custom, Metric, custom, resolve, wrong_name
+from mlpipe.core.formulas import Quantile, Ranking
 from mlpipe.core.scored import Floats, Scored, Task, finite_numbers
-from mlpipe.errors import DataError, NotFoundError, SpecError, UserCodeError, did_you_mean
+from mlpipe.errors import DataError, UserCodeError
 
 __all__ = [
     "DEFAULTS",
@@ -29,146 +25,13 @@ __all__ = [
     "evaluate_resamples",
     "resampler",
     "resolve",
+    "wrong_name",
 ]
 
 Resampler = Callable[[Floats], Floats]
 
 CELLS = 1 << 14
 """Weights of at most this many rows times resamples are held at once: they stay in the processor's cache."""
-
-
-@dataclass(frozen=True)
-class Custom:
-    """A user's function, and the name of its parameter for row weights (empty when it takes none)."""
-
-    function: Callable[..., Any]
-    weights: str
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric: `undefined` says when its value is nan, `needs` whether it reads scores or labels."""
-
-    name: str
-    tasks: tuple[Task, ...]
-    better: Literal["higher", "lower"]
-    needs: Literal["score", "label"]
-    description: str
-    undefined: str
-    method: Additive | Ranking | Custom
-
-    @property
-    def sign(self) -> float:
-        """1.0 when higher is better, else -1.0: a difference times this is positive when it is an improvement."""
-        return 1.0 if self.better == "higher" else -1.0
-
-
-_EITHER: tuple[Task, ...] = ("binary", "multiclass")
-_NO_ROWS, _ONE_CLASS, _NO_POSITIVE = "there are no rows", "fewer than two classes occur", "no row is positive"
-
-_BUILT_IN: tuple[Metric, ...] = (
-    Metric("roc_auc", ("binary",), "higher", "score", "share of pairs ranked rightly", _ONE_CLASS, f.ROC_AUC),
-    Metric("pr_auc", ("binary",), "higher", "score", "average precision", _NO_POSITIVE, f.PR_AUC),
-    Metric(
-        "log_loss", _EITHER, "lower", "score", "mean -ln of the truth's probability", _NO_ROWS, f.LOG_LOSS
-    ),
-    Metric("brier", ("binary",), "lower", "score", "mean squared error of probability", _NO_ROWS, f.BRIER),
-    Metric("accuracy", _EITHER, "higher", "label", "share of right labels", _NO_ROWS, f.ACCURACY),
-    Metric(
-        "precision",
-        ("binary",),
-        "higher",
-        "label",
-        "share of predicted positives that are positive",
-        "no row is predicted positive",
-        f.PRECISION,
-    ),
-    Metric("recall", ("binary",), "higher", "label", "share of positives found", _NO_POSITIVE, f.RECALL),
-    Metric(
-        "f1",
-        ("binary",),
-        "higher",
-        "label",
-        "harmonic mean of precision and recall",
-        "no row is positive or predicted positive",
-        f.F1,
-    ),
-    Metric(
-        "balanced_accuracy",
-        _EITHER,
-        "higher",
-        "label",
-        "mean recall of classes",
-        _ONE_CLASS,
-        f.BALANCED_ACCURACY,
-    ),
-    Metric("macro_f1", ("multiclass",), "higher", "label", "mean f1 of the classes", _NO_ROWS, f.MACRO_F1),
-    Metric("rmse", ("regression",), "lower", "score", "root of the mean squared error", _NO_ROWS, f.RMSE),
-    Metric("mae", ("regression",), "lower", "score", "mean absolute error", _NO_ROWS, f.MAE),
-    Metric(
-        "r2", ("regression",), "higher", "score", "share of variance explained", "the truth is constant", f.R2
-    ),
-    Metric("mape", ("regression",), "lower", "score", "mean relative error", "a true value is zero", f.MAPE),
-)
-
-METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _BUILT_IN})
-
-DEFAULTS: Mapping[Task, tuple[str, ...]] = MappingProxyType(
-    {
-        "binary": (
-            "roc_auc",
-            "pr_auc",
-            "log_loss",
-            "brier",
-            "f1",
-            "precision",
-            "recall",
-            "balanced_accuracy",
-            "accuracy",
-        ),
-        "multiclass": ("macro_f1", "accuracy", "balanced_accuracy", "log_loss"),
-        "regression": ("rmse", "mae", "r2"),
-    }
-)
-"""Metrics of each task when none are named; the first is the primary one."""
-
-
-def custom(
-    name: str,
-    function: Callable[..., Any],
-    better: Literal["higher", "lower"],
-    *,
-    needs: Literal["score", "label"] = "score",
-    tasks: tuple[Task, ...] = get_args(Task),
-    description: str = "",
-) -> Metric:
-    """Metric from a user's function ``f(y, score)``, or ``f(y, score, weights)``; the third may be called `sample_weight`.
-
-    With ``needs="label"`` the function gets predicted class indices in place of scores. It returns a number, nan where undefined.
-    A function without weights gets rows repeated instead. In a resample a ValueError or ArithmeticError counts as undefined.
-    """
-    if name in METRICS:
-        raise SpecError(f"'{name}' is the name of a built-in metric", fix="Give your function another name.")
-    if better not in ("higher", "lower"):
-        raise SpecError(
-            f"metric '{name}' must say which is better", fix='Give better="higher" or better="lower".'
-        )
-    known = inspect.signature(function).parameters
-    weights = next((w for w in ("weights", "sample_weight") if w in known), "")
-    return Metric(
-        name, tasks, better, needs, description, "the function gives nan", Custom(function, weights)
-    )
-
-
-def resolve(name: str | Metric, task: Task) -> Metric:
-    """Metric of that name, or the given one; NotFoundError when unknown, DataError when it is not for the task."""
-    if isinstance(name, str) and name not in METRICS:
-        raise NotFoundError(f"unknown metric '{name}'.", fix=did_you_mean(name, sorted(METRICS)))
-    metric = METRICS[name] if isinstance(name, str) else name
-    if task not in metric.tasks:
-        fitting = ", ".join(sorted(n for n, m in METRICS.items() if task in m.tasks))
-        raise DataError(f"metric '{metric.name}' is not for a {task} model", fix=f"Valid: {fitting}.")
-    return metric
 
 
 def evaluate(
@@ -219,6 +82,9 @@ def _value(metric: Metric, scored: Scored, weights: Floats | None) -> float:
     if isinstance(method, Ranking):
         rows = np.ones(len(scored.y)) if weights is None else weights
         return float(_ranked(method, scored, np.arange(len(rows)))(rows[None])[0])
+    if isinstance(method, Quantile):
+        rows = np.ones(len(scored.y)) if weights is None else weights
+        return float(_quantile(method, scored, np.arange(len(rows)))(rows[None])[0])
     sums = [float(np.sum(c if weights is None else c * weights)) for c in method.columns(scored)]
     return float(method.finish(np.array(sums)[:, None])[0])
 
@@ -253,6 +119,8 @@ def resampler(scored: Scored, metric: Metric, codes: NDArray[np.int64], blocks: 
         return lambda weights: np.array([_tolerant(metric, method, scored, w[codes]) for w in weights])
     if isinstance(method, Ranking):
         return _ranked(method, scored, codes)
+    if isinstance(method, Quantile):
+        return _quantile(method, scored, codes)
     finish = method.finish
     sums = np.array([np.bincount(codes, weights=c, minlength=blocks) for c in method.columns(scored)])
     return lambda weights: finish(sums @ weights.T)
@@ -277,9 +145,28 @@ def _ranked(method: Ranking, scored: Scored, codes: NDArray[np.int64]) -> Resamp
             p, q = rows * positives[here], rows * negatives[here]
             if len(starts) <= len(rows):
                 p, q = (np.add.reduceat(x, starts[:-1] - starts[0], axis=0) for x in (p, q))
-            area += method.part(p, q, tp, fp)
+            area = method.merge(area, method.part(p, q, tp, fp))
             tp, fp = tp + p.sum(axis=0), fp + q.sum(axis=0)
         return method.finish(area, tp, fp)
+
+    return values
+
+
+def _quantile(method: Quantile, scored: Scored, codes: NDArray[np.int64]) -> Resampler:
+    found = method.values(scored)
+    order = np.argsort(found, kind="stable")
+    found, codes = found[order], codes[order]
+
+    def values(weights: Floats) -> Floats:
+        out = np.full(len(weights), np.nan)
+        step = max(1, CELLS * 8 // len(found))
+        for start in range(0, len(weights), step):
+            upto = np.cumsum(weights[start : start + step][:, codes], axis=1)
+            # Sums of weights are rounded: what lacks no more than that has been reached.
+            reached = upto >= method.at * upto[:, -1:] * (1 - 1e-12)
+            place = np.argmax(reached, axis=1)
+            out[start : start + step] = np.where(upto[:, -1] > 0, found[place], np.nan)
+        return out
 
     return values
 

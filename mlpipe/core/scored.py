@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.errors import DataError
 
@@ -26,6 +26,9 @@ class Scored:
         Binary only: a row is predicted positive iff its score >= threshold. Needed by metrics of labels alone.
     classes
         The classes in the order of their indices: two for binary, k for multiclass, empty for regression.
+    groups
+        Shape (n,), of any type that sorts: the query (customer, session) whose list each row belongs to; kept as whole numbers from 0.
+        Needed by metrics of ranked lists alone. Null values form one list together.
 
     Raises
     ------
@@ -37,6 +40,7 @@ class Scored:
     score: Floats
     threshold: float | None = None
     classes: tuple[Any, ...] = ()
+    groups: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         y, score = finite_numbers(self.y, "the truth"), finite_numbers(self.score, "the score")
@@ -58,6 +62,13 @@ class Scored:
             )
         object.__setattr__(self, "y", y.astype(np.int64) if k else y)
         object.__setattr__(self, "score", score)
+        if self.groups is not None:
+            if np.shape(self.groups) != y.shape:
+                raise DataError(
+                    f"groups of shape {np.shape(self.groups)} do not fit {len(y)} rows",
+                    fix="Give one group a row.",
+                )
+            object.__setattr__(self, "groups", coded(self.groups)[0])
 
     @property
     def task(self) -> Task:
@@ -94,3 +105,11 @@ def finite_numbers(values: object, what: str) -> Floats:
             fix="Drop those rows first.",
         )
     return array
+
+
+def coded(values: ArrayLike) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Number of each value among the sorted different ones, shape (n,), and these; objects sort as text."""
+    given = np.asarray(values)
+    # Sorted values, not first seen: nothing drawn by them may depend on the order of the rows.
+    names, codes = np.unique(given.astype(str) if given.dtype == object else given, return_inverse=True)
+    return codes.astype(np.int64), names

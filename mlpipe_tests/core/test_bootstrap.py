@@ -1,7 +1,6 @@
 """Block bootstrap: by hand, by property, against brute force, and how often its intervals cover."""
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from mlpipe.core import bootstrap
 from mlpipe.core.bootstrap import interval, paired
 from mlpipe.core.metrics import METRICS, Scored, custom, evaluate
 from mlpipe.errors import DataError
-from mlpipe_tests.core.test_metrics import random_scored, take
+from mlpipe_tests.core.test_metrics import ROWS, random_scored, take
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -113,7 +112,7 @@ def test_the_bound_needs_two_resamples() -> None:
     assert math.isfinite(paired(good, bad, "f1", days(400, 25), resamples=2, seed=1).lower_bound)
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", sorted(ROWS))
 def test_equal_to_copying_rows(name: str) -> None:
     s = random_scored(METRICS[name].tasks[0], 9)
     blocks = days(40, 7)
@@ -138,7 +137,7 @@ def test_better_model_is_found_in_the_right_direction() -> None:
         assert pair.note == ""
 
 
-@pytest.mark.parametrize("name", sorted(METRICS))
+@pytest.mark.parametrize("name", sorted(ROWS))
 def test_a_model_is_never_better_than_itself(name: str) -> None:
     s = random_scored(METRICS[name].tasks[0], 3)
     same = Scored(s.y, s.score.copy(order="F"), s.threshold, s.classes)
@@ -246,10 +245,3 @@ def test_wrong_questions() -> None:
     other = Scored(1 - bad.y, bad.score, 0.5, (0, 1))
     with pytest.raises(DataError, match="same rows"):
         paired(good, other, "f1", np.arange(20), seed=0)
-
-
-def test_a_thousand_resamples_of_auc_take_well_under_a_second() -> None:
-    good, bad = better_and_worse(12_000)
-    start = time.process_time()
-    paired(good, bad, "roc_auc", days(12_000, 14), seed=0)
-    assert time.process_time() - start < 2.0  # measured 0.3 s; the rest is for a busy machine

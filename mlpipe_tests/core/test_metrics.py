@@ -14,11 +14,13 @@ from mlpipe.core.metrics import DEFAULTS, METRICS, Scored, custom, evaluate, eva
 from mlpipe.errors import DataError, NotFoundError, SpecError, UserCodeError
 
 SEEDS = st.integers(0, 2**32 - 1)
-BINARY = [n for n, m in METRICS.items() if "binary" in m.tasks]
+LISTS = {"ndcg", "map", "mrr"}
+ROWS = [n for n in METRICS if n not in LISTS]
+BINARY = [n for n in ROWS if "binary" in METRICS[n].tasks]
 
 
 def of_task(task: str) -> list[str]:
-    return [n for n, m in METRICS.items() if task in m.tasks]
+    return [n for n in ROWS if task in METRICS[n].tasks]
 
 
 def random_scored(task: str, seed: int, n: int = 40) -> Scored:
@@ -42,6 +44,21 @@ def random_weights(seed: int, n: int = 40) -> Any:
     return weights
 
 
+def weighted_quantile(values: Any, at: float, w: Any) -> float:
+    return float(
+        np.quantile(values, at, weights=np.ones(len(values)) if w is None else w, method="inverted_cdf")
+    )
+
+
+def ece_by_loop(p: Any, right: Any, w: Any, bins: int) -> float:
+    w = np.ones(len(p)) if w is None else w
+    total = 0.0
+    for b in range(bins):
+        inside = (p > b / bins) & (p <= (b + 1) / bins) if b else p <= 1 / bins
+        total += abs(np.sum(w[inside] * (p[inside] - right[inside])))
+    return total / np.sum(w)
+
+
 def sklearn_values(s: Scored, w: Any) -> dict[str, float]:
     kwargs: dict[str, Any] = {"sample_weight": w}
     if s.task == "regression":
@@ -50,6 +67,8 @@ def sklearn_values(s: Scored, w: Any) -> dict[str, float]:
             "mae": sk.mean_absolute_error(s.y, s.score, **kwargs),
             "r2": sk.r2_score(s.y, s.score, **kwargs),
             "mape": sk.mean_absolute_percentage_error(s.y, s.score, **kwargs),
+            "smape": np.average(2 * np.abs(s.y - s.score) / (np.abs(s.y) + np.abs(s.score)), weights=w),
+            "p90_error": weighted_quantile(np.abs(s.y - s.score), 0.9, w),
         }
     both = {
         "accuracy": sk.accuracy_score(s.y, s.labels, **kwargs),
@@ -60,12 +79,14 @@ def sklearn_values(s: Scored, w: Any) -> dict[str, float]:
         return both | {
             "macro_f1": sk.f1_score(s.y, s.labels, average="macro", zero_division=np.nan, **kwargs),
             "log_loss": sk.log_loss(s.y, proba, labels=[0, 1, 2], **kwargs),
+            "ece": ece_by_loop(s.score.max(axis=1), s.labels == s.y, w, 10),
         }
     return both | {
         "roc_auc": sk.roc_auc_score(s.y, s.score, **kwargs),
         "pr_auc": sk.average_precision_score(s.y, s.score, **kwargs),
         "log_loss": sk.log_loss(s.y, s.score, **kwargs),
         "brier": sk.brier_score_loss(s.y, s.score, **kwargs),
+        "ece": ece_by_loop(s.score, s.y, w, 10),
         "precision": sk.precision_score(s.y, s.labels, zero_division=np.nan, **kwargs),
         "recall": sk.recall_score(s.y, s.labels, zero_division=np.nan, **kwargs),
         "f1": sk.f1_score(s.y, s.labels, zero_division=np.nan, **kwargs),
@@ -80,6 +101,7 @@ def test_binary_by_hand() -> None:
             "pr_auc": 0.5 * 1 + 0.5 * 2 / 3,
             "log_loss": -(math.log(0.9) + math.log(0.6) + math.log(0.35) + math.log(0.8)) / 4,
             "brier": (0.01 + 0.16 + 0.4225 + 0.04) / 4,
+            "ece": (0.1 + abs(0.4 + 0.35 - 1) + 0.2) / 4,  # 0.35 and 0.4 fall into one bin
             "accuracy": 3 / 4,
             "precision": 1,
             "recall": 1 / 2,
@@ -103,9 +125,11 @@ def test_multiclass_and_regression_by_hand() -> None:
     assert values["accuracy"] == pytest.approx(2 / 3)
     assert values["macro_f1"] == pytest.approx((2 / 3 + 2 / 3) / 2)  # "c" neither occurs nor is predicted
     assert values["balanced_accuracy"] == pytest.approx((1 + 1 / 2) / 2)
+    assert values["ece"] == pytest.approx((0.3 + 0.6 + 0.2) / 3)  # each in a bin of its own
     assert values["log_loss"] == pytest.approx(-(math.log(0.7) + math.log(0.3) + math.log(0.8)) / 3)
     r = evaluate(Scored(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 6.0])), of_task("regression"))
-    assert r == pytest.approx({"rmse": math.sqrt(3), "mae": 1, "r2": 1 - 9 / 2, "mape": 1 / 3})
+    wanted = {"rmse": math.sqrt(3), "mae": 1, "r2": 1 - 9 / 2, "mape": 1 / 3, "smape": 2 / 9, "p90_error": 3}
+    assert r == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -128,7 +152,7 @@ def test_certain_and_wrong_is_clipped_as_scikit_learn_does() -> None:
     assert evaluate(s, ["log_loss"])["log_loss"] == pytest.approx(sk.log_loss(s.y, s.score), rel=1e-12)
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", ROWS)
 @settings(max_examples=8, deadline=None)
 @given(seed=SEEDS)
 def test_weights_are_repetitions_and_order_and_scale_do_not_matter(name: str, seed: int) -> None:
@@ -145,7 +169,9 @@ def test_weights_are_repetitions_and_order_and_scale_do_not_matter(name: str, se
 
 
 def take(s: Scored, rows: Any) -> Scored:
-    return Scored(s.y[rows], s.score[rows], s.threshold, s.classes)
+    return Scored(
+        s.y[rows], s.score[rows], s.threshold, s.classes, None if s.groups is None else s.groups[rows]
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -156,7 +182,7 @@ def test_auc_of_the_opposite_is_the_complement(seed: int) -> None:
     assert evaluate(s, ["roc_auc"])["roc_auc"] == pytest.approx(1 - evaluate(turned, ["roc_auc"])["roc_auc"])
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", ROWS)
 def test_resamples_equal_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     s = random_scored(METRICS[name].tasks[0], 5)
     rng = np.random.default_rng(3)
@@ -288,6 +314,9 @@ def test_registry_is_complete() -> None:
         "rmse",
         "mae",
         "mape",
+        "smape",
+        "p90_error",
+        "ece",
     }
     assert [METRICS["rmse"].sign, METRICS["f1"].sign] == [-1.0, 1.0]
     assert all(m.name == n and m.description and m.undefined for n, m in METRICS.items())

@@ -1,6 +1,7 @@
 """Curves of a training: what was logged, what estimators keep, and the loss by boosting iteration where they can be asked for it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ STAGED = "boosting"
 MOST_ROWS = 500
 """So many rows of each part are scored at each boosting iteration."""
 MOST_POINTS = 60
+BATCH = 200
+"""Stages whose predictions are measured at once."""
 
 
 class Log:
@@ -84,20 +87,27 @@ def staged(estimator: Any, parts: Mapping[str, tuple[pd.DataFrame, np.ndarray]])
     chosen, measures, begun = [], [], 0
     for part, (X, y) in parts.items():
         rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), MOST_ROWS)).astype("int64"))
-        loss, measure = _loss(last, y[rows])
+        loss, picked, measure = _loss(last, y[rows])
         if measure is not None:
             chosen.append(X.iloc[rows])
-            measures.append((f"{part}_{loss}", slice(begun, begun + len(rows)), measure))
+            measures.append((f"{part}_{loss}", _shifted(picked, begun), measure))
             begun += len(rows)
     if not chosen:
         return {}
     # All parts at once: most of what a stage costs does not depend on the rows.
-    stages = getattr(last, name)(_before(estimator, pd.concat(chosen, ignore_index=True)))
-    points = [
-        {"step": float(i), **{series: measure(made[held]) for series, held, measure in measures}}
-        for i, made in enumerate(stages, start=1)
-    ]
+    stages = iter(getattr(last, name)(_before(estimator, pd.concat(chosen, ignore_index=True))))
+    made: dict[str, list[float]] = {series: [] for series, _, _ in measures}
+    # Some estimators add to the same array stage by stage: what is picked must be a copy, which an index array makes.
+    while some := [[stage[picked] for _, picked, _ in measures] for stage in islice(stages, BATCH)]:
+        for (series, _, measure), values in zip(measures, zip(*some, strict=True), strict=True):
+            made[series] += measure(np.stack(values)).tolist()
+    length = len(next(iter(made.values())))
+    points = [{"step": float(i + 1), **{s: v[i] for s, v in made.items()}} for i in range(length)]
     return {STAGED: points} if points else {}
+
+
+def _shifted(picked: tuple[np.ndarray, ...], rows: int) -> tuple[np.ndarray, ...]:
+    return (picked[0] + rows, *picked[1:])
 
 
 def _before(estimator: Any, X: Any) -> Any:
@@ -109,17 +119,22 @@ def _before(estimator: Any, X: Any) -> Any:
     return X
 
 
-def _loss(last: Any, y: np.ndarray) -> tuple[str, Callable[[np.ndarray], float] | None]:
-    """Name of a loss, and its value for predictions of some rows; None where no row has a class that was learned."""
+def _loss(
+    last: Any, y: np.ndarray
+) -> tuple[str, tuple[np.ndarray, ...], Callable[[np.ndarray], np.ndarray] | None]:
+    """Name of a loss, the places of a prediction that it needs, and its values for those of some stages, shape (stages, places).
+
+    None instead of the last where no row has a class that was learned.
+    """
     classes = getattr(last, "classes_", None)
     if classes is None:
-        return "rmse", lambda made: float(np.sqrt(np.mean((np.asarray(made) - y) ** 2)))
+        return "rmse", (np.arange(len(y)),), lambda made: np.sqrt(((made - y) ** 2).mean(axis=1))
     known = np.flatnonzero(np.isin(y, classes))
     if not len(known):
-        return "log_loss", None
-    column = np.searchsorted(classes, y[known])
+        return "log_loss", (), None
     least = np.finfo("float64").eps
-    return "log_loss", lambda made: float(-np.log(np.clip(made[known, column], least, 1.0)).mean())
+    picked = known, np.searchsorted(classes, y[known])
+    return "log_loss", picked, lambda made: -np.log(np.clip(made, least, 1.0)).mean(axis=1)
 
 
 def series(

@@ -187,7 +187,10 @@ def condition(database: Database, node: Bound) -> Sql:
         return column_test(database, node, f"{database.probe}r.{field.name}")
     table, row, owner = ("shared", "bag", "r.bag") if field.shared else ("attribute", "row", "r.n")
     cell, values = attribute_test(database, node, "a.")
-    found = f"exists (select 1 from {table} a where a.key = ? and a.{row} = {owner} and {cell})"
+    # With an offset it stays what it is, and is never turned into a join that begins with all that meet it.
+    found = (
+        f"exists (select 1 from {table} a where a.key = ? and a.{row} = {owner} and {cell} limit 1 offset 0)"
+    )
     return f"not {found}" if node.missing else found, [field.key, *values]
 
 

@@ -225,6 +225,8 @@ class Postgres:
             self._on.set_session(isolation_level="REPEATABLE READ", autocommit=True)
             self._cursor = self._on.cursor()
             self._cursor.execute("set search_path to mlpipe")
+            # Compiling a statement takes longer than the statement.
+            self._cursor.execute("set jit to off")
             self._cursor.execute(f"set lock_timeout to {int(PATIENCE * 1000)}")
         except psycopg2.Error as error:
             raise self._unreachable(error) from error

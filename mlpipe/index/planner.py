@@ -71,7 +71,7 @@ def plan(database: Database, query: Query, columns: str, limit: int | None) -> P
     making = _Making(database, columns, limit, where, _test(database, where, trained), trained, sorts)
     few = _fewest(database, where)
     if few is not None:
-        return Plan(making.filtered(few), "filter")
+        return Plan(making.listed(few, making.test), "filter")
     if limit is not None:
         walked = making.walked(limit)
         if walked is not None:
@@ -88,8 +88,8 @@ def _test(database: Database, where: Bound | None, trained: bool) -> Sql:
     return " and ".join(t for t, _ in tests), [v for _, vs in tests for v in vs]
 
 
-def _fewest(database: Database, where: Bound | None) -> Sql | None:
-    """The selection of the fewest rows among which all matches are; None where each has more than `FEW`."""
+def _fewest(database: Database, where: Bound | None) -> list[int] | None:
+    """The fewest rows among which all matches are; None where each condition is met by more than `FEW`."""
     found: list[tuple[int, Sql]] = []
     for part in conjuncts(where):
         drives = driver(part)
@@ -101,7 +101,10 @@ def _fewest(database: Database, where: Bound | None) -> Sql | None:
                 found.append((number, drives))
             if number == 0:
                 break
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    if not found:
+        return None
+    statement, values = min(found, key=lambda pair: pair[0])[1]
+    return [n for (n,) in database.run(f"select distinct row from ({statement}) found", values)]
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,10 @@ class _Making:
     trained: bool
     sorts: Sequence[Sort]
 
-    def filtered(self, few: Sql) -> Sql:
-        """Rows of a selection that meet the condition, sorted."""
-        source = f"(select distinct row from ({few[0]}) found) d cross join record r"
-        return self._statement(source, "r.n = d.row", few[1], self.test)
-
-    def listed(self, rows: Sequence[int]) -> Sql:
-        """Rows that were found to meet the condition, sorted."""
+    def listed(self, rows: Sequence[int], test: Sql = ("", [])) -> Sql:
+        """Rows that were found, sorted; those that meet a condition."""
         source, value = self.database.listed(rows)
-        return self._statement(f"{source} d cross join record r", "r.n = d.row", [value], ("", []))
+        return self._statement(f"{source} d cross join record r", "r.n = d.row", [value], test)
 
     def scanned(self) -> Sql:
         """All rows that meet the condition, sorted."""

@@ -38,18 +38,33 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ('tags.team = "small" order by metrics.f1 desc limit 5', "filter", 5),
         ('tags.team = "large" order by metrics.f1 desc limit 5', "walk", 5),
         ("metrics.f1 >= 0 and params.rate > 0 limit 5", "walk", 5),
-        # Each half matches many, both together none: a sample says that a walk would not end.
-        ("metrics.f1 > 0.9 and params.rate > 0.5 order by as_of limit 5", "filter", 0),
+        # Each half matches many, both together none.
+        ("metrics.f1 > 0.9 and params.rate > 0.01 order by as_of limit 5", "scan", 0),
         ("metrics.f1 < 0.5 and metrics.f1 > 0.6 order by as_of limit 5", "filter", 0),
         ("order by started", "scan", 1000),
         ("not metrics.f1 > 0.5 order by metrics.f1 limit 5", "walk", 5),
         ('tags.team = "small" or metrics.f1 > 0.995', "filter", 14),
+        # A walk begins where the condition on its key does.
+        ("metrics.f1 < 0.5 order by metrics.f1 desc limit 5", "walk", 5),
+        ("not metrics.f1 >= 0.5 order by metrics.f1 desc limit 5", "walk", 5),
+        ('not tags.team like "%l%" order by metrics.f1 limit 5', "scan", 0),
+        ("not params.rate > 0 limit 5", "scan", 0),
     ],
 )
 def test_the_way_is_chosen_by_how_many_match(filled: Index, query: str, way: str, count: int) -> None:
-    with patch.object(planner, "FEW", 50):
+    with patch.object(planner, "FEW", 50), patch.object(planner, "FAR", 50):
         answer = filled.ask(query)
     assert (answer.way, len(answer.rows)) == (way, count)
+
+
+def test_among_many_equal_ones_the_next_key_leads(filled: Index) -> None:
+    with patch.object(planner, "FEW", 50), patch.object(planner, "FAR", 50):
+        answer = filled.ask("order by tags.team, metrics.f1 desc limit 3")
+        across = filled.ask("order by tags.team desc, metrics.f1 limit 12")
+    assert (answer.way, [row["metrics.f1"] for row in answer.rows]) == ("walk", [0.999, 0.998, 0.997])
+    # Ten are of the small team, the others of the large one.
+    assert [row["metrics.f1"] for row in across.rows] == [*(d / 10 for d in range(10)), 0.001, 0.002]
+    assert across.way == "walk"
 
 
 def test_nothing_that_is_typed_reaches_sql_as_text(filled: Index) -> None:
@@ -91,3 +106,4 @@ def test_a_day_is_the_whole_day(filled: Index) -> None:
     )
     assert filled.ask('partition = 2024-01-03 and started >= "2024-01-03 02:00"').total == 4
     assert filled.ask("as_of = 2024-02").total == 29 * 3 + 29
+    assert filled.ask("as_of not in (2024-01, 2024-01-03)").total == 1000 - 31 * 4

@@ -19,9 +19,9 @@ _PUBLIC = {
     "daily": ("mlpipe.spec.drafts", "daily"),
     "gate": ("mlpipe.spec.drafts", "gate"),
     "hourly": ("mlpipe.spec.drafts", "hourly"),
-    "load": ("mlpipe.index.load", "load"),
+    "load": ("mlpipe.orchestration.notebook", "load"),
     "monthly": ("mlpipe.spec.drafts", "monthly"),
-    "runs": ("mlpipe.index.frame", "runs"),
+    "runs": ("mlpipe.orchestration.notebook", "runs"),
     "unpartitioned": ("mlpipe.spec.drafts", "unpartitioned"),
     "weekly": ("mlpipe.spec.drafts", "weekly"),
 }

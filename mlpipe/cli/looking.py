@@ -5,8 +5,9 @@ import csv
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from mlpipe.cli.command import command, warn
 from mlpipe.errors import MlpipeError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mlpipe.index.shelf import Shelf
 
 IDS = """\
@@ -150,6 +153,18 @@ def shelf(args: argparse.Namespace) -> "Iterator[Shelf]":
         yield opened
 
 
+def tell(
+    args: argparse.Namespace, as_of: "datetime", text: Callable[[], str], plain: Callable[[], Any]
+) -> None:
+    """Print an answer, and as of when it is: one JSON object with `--json`, else text."""
+    if args.json:
+        print(json.dumps({"as_of": as_of.isoformat(), **plain()}, ensure_ascii=False, default=str))
+    else:
+        from mlpipe.views.runs import dated
+
+        print(f"{text()}\n\n{dated(as_of)}")
+
+
 def show(args: argparse.Namespace) -> None:
     """`mlpipe show`."""
     from mlpipe.views.record import Shown, as_text, plain, to_dict
@@ -166,20 +181,21 @@ def show(args: argparse.Namespace) -> None:
             shown.append(Shown(subject, tuple(records.notes(record)), records.store.url, readers, gone))
     if args.json:
         for one in shown:
-            print(json.dumps(to_dict(one), ensure_ascii=False))
-    elif shown:
-        print("\n\n".join(as_text(one, every=args.all) for one in shown))
-    else:
+            tell(args, records.as_of, str, partial(to_dict, one))
+        return
+    text = "\n\n".join(as_text(one, every=args.all) for one in shown)
+    if not shown:
         rows = [[r.id[:16], r.asset, r.partition, r.verdict, plain(r.headline)] for r in found]
-        print(f"Run {found[0].run} made {len(found)} records:")
-        print(table(["record", "asset", "partition", "verdict", ""], rows))
+        listed = table(["record", "asset", "partition", "verdict", ""], rows)
+        text = f"Run {found[0].run} made {len(found)} records:\n{listed}"
+    tell(args, records.as_of, lambda: text, dict)
 
 
 def compare(args: argparse.Namespace) -> None:
     """`mlpipe compare`."""
     if len(args.ids) < 2:
         args.wrong("name at least two records to compare")
-    from mlpipe.views.compared import as_csv, as_json, as_text
+    from mlpipe.views.compared import as_csv, as_text, to_dict
     from mlpipe.views.compared_page import as_html
     from mlpipe.views.curves import series_of
     from mlpipe.views.subjects import compared
@@ -191,18 +207,25 @@ def compare(args: argparse.Namespace) -> None:
             lines = [line for s in subjects for line in series_of(records.store, s.name, s.record)]
             written(args.html, as_html(found, lines, every=args.all))
             return
-    form = as_json if args.json else as_csv if args.csv else as_text
-    print(form(found, every=args.all))
+    if args.csv:
+        print(as_csv(found, every=args.all))
+        return
+    tell(
+        args,
+        records.as_of,
+        lambda: as_text(found, every=args.all),
+        lambda: to_dict(found, every=args.all),
+    )
 
 
 def diff(args: argparse.Namespace) -> None:
     """`mlpipe diff`."""
-    from mlpipe.views.diffed import as_json, as_text
+    from mlpipe.views.diffed import as_text, to_dict
     from mlpipe.views.diffs import diff_of
 
     with shelf(args) as records:
         found = diff_of(records, (args.before, args.after), code=not args.data, data=not args.code)
-    print((as_json if args.json else as_text)(found))
+    tell(args, records.as_of, lambda: as_text(found), lambda: to_dict(found))
 
 
 def curves(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpipe.cli.command import warn
-from mlpipe.cli.looking import IDS, declared, shelf
+from mlpipe.cli.looking import IDS, declared, shelf, tell
 from mlpipe.errors import MlpipeError, NotFoundError, did_you_mean
 
 if TYPE_CHECKING:
@@ -128,12 +128,13 @@ def trace(args: argparse.Namespace) -> None:
         found = traced(records, record)
         models = [r for b in found.walk() for r in b.records if r.stage == "train"]
         versions = {r.id: " ".join(records.versions_of(r)) for r in models if records.versions_of(r)}
-    if args.json:
-        print(json.dumps({"row": row, "versions": versions, **tree_dict(found)}, ensure_ascii=False))
-        return
-    if row is not None:
-        print(f"{args.id} is row {row} of:")
-    print(tree(found, versions))
+    head = "" if row is None else f"{args.id} is row {row} of:\n"
+    tell(
+        args,
+        records.as_of,
+        lambda: head + tree(found, versions),
+        lambda: {"row": row, "versions": versions, **tree_dict(found)},
+    )
 
 
 def _moment(text: str) -> "datetime":
@@ -156,14 +157,14 @@ def impact(args: argparse.Namespace) -> None:
     with shelf(args) as records:
         found = found_impact(records, args.what)
     if args.rebuild:
-        _rebuilt(args, found)
+        _rebuilt(args, found, records.as_of)
     elif args.csv:
         _print_csv(impact_rows(found))
     else:
-        print(json.dumps(impact_dict(found), ensure_ascii=False) if args.json else impact_text(found))
+        tell(args, records.as_of, lambda: impact_text(found), lambda: impact_dict(found))
 
 
-def _rebuilt(args: argparse.Namespace, found: "Impact") -> None:
+def _rebuilt(args: argparse.Namespace, found: "Impact", as_of: "datetime") -> None:
     """Launch what makes an impact again, pipeline by pipeline."""
     from mlpipe.orchestration.around import execute, together
     from mlpipe.orchestration.locate import pipeline_of
@@ -178,16 +179,14 @@ def _rebuilt(args: argparse.Namespace, found: "Impact") -> None:
         spec, defs = pipeline_of(pipeline, Path.cwd(), args.target)
         plans.append((spec, defs, rebuild_plan(spec, found, args.reason)))
     lines = [f"{spec.name}: {told(request)}" for spec, _, requests in plans for request in requests]
-    print(
-        json.dumps(impact_dict(found, lines), ensure_ascii=False) if args.json else impact_text(found, lines),
-        flush=True,
-    )
+    tell(args, as_of, lambda: impact_text(found, lines), lambda: impact_dict(found, lines))
+    sys.stdout.flush()
     failed: list[MlpipeError] = []
     for spec, defs, requests in plans:
-        with bars() as (tell, listen):
+        with bars() as (progress, listen):
             LISTENERS.append(listen)
             try:
-                failed += execute(spec, defs, requests, tell, warn)
+                failed += execute(spec, defs, requests, progress, warn)
             finally:
                 LISTENERS.remove(listen)
     if failed:
@@ -206,7 +205,7 @@ def why(args: argparse.Namespace) -> None:
     if args.csv:
         _print_csv(why_rows(found))
         return
-    print(json.dumps(why_dict(found), ensure_ascii=False) if args.json else why_text(found))
+    tell(args, records.as_of, lambda: why_text(found), lambda: why_dict(found))
 
 
 def stale(args: argparse.Namespace) -> None:
@@ -226,7 +225,7 @@ def stale(args: argparse.Namespace) -> None:
     if args.csv:
         _print_csv(stale_rows(found))
         return
-    print(json.dumps(stale_dict(found), ensure_ascii=False) if args.json else stale_text(found))
+    tell(args, records.as_of, lambda: stale_text(found), lambda: {"stale": stale_dict(found)})
 
 
 def note(args: argparse.Namespace) -> None:

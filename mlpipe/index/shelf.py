@@ -8,7 +8,7 @@ looked up in the ledger itself.
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlpipe.errors import NotFoundError, did_you_mean
@@ -35,10 +35,10 @@ HOW = "Give an id or its beginning, PIPELINE@VERSION, PIPELINE@production, PIPEL
 
 
 class Shelf:
-    """The records of a store. Open it by `open_shelf`; one thread uses it."""
+    """The records of a store. Open it by `open_shelf`; one thread uses it. `as_of` is the moment up to which it holds all of them."""
 
-    def __init__(self, store: Store, index: Index, ledger: str | None = None) -> None:
-        self.store, self.index, self.ledger = store, index, ledger
+    def __init__(self, store: Store, index: Index, as_of: datetime, ledger: str | None = None) -> None:
+        self.store, self.index, self.ledger, self.as_of = store, index, ledger, as_of
         self._read: dict[str, Record] = {}
         self._states: dict[tuple[str, str | None, str], State] = {}
 
@@ -268,12 +268,14 @@ def open_shelf(
             f"there is no store at {address}", fix="Name it: --store, $MLPIPE_STORE or $DAGSTER_HOME."
         ) from None
     with ExitStack() as stack:
-        index = None
+        index, as_of = None, datetime.now(UTC)
         if url in (None, default_url()):
             try:
                 index = stack.enter_context(Index.open(index_url(), create=True))
                 if store.url.startswith(FOLDER) or store.url not in index.stores():
                     completed(store, index)
+                else:
+                    as_of, _ = index.as_of()
             except IndexUnreachableError as error:
                 tell(
                     f"the records are indexed anew for this answer, because the index cannot be used: {error}"
@@ -283,7 +285,7 @@ def open_shelf(
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mlpipe-index-"))
             index = stack.enter_context(Index.open(sqlite_url(Path(folder) / "index.sqlite"), create=True))
             completed(store, index)
-        yield Shelf(store, index, ledger)
+        yield Shelf(store, index, as_of, ledger)
 
 
 def completed(store: Store, index: Index) -> int:

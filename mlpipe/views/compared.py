@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,11 +145,6 @@ def to_dict(comparison: Comparison, *, every: bool = False) -> dict[str, Any]:
             for section in SECTIONS
         },
     }
-
-
-def as_json(comparison: Comparison, *, every: bool = False) -> str:
-    """One JSON object."""
-    return json.dumps(to_dict(comparison, every=every), ensure_ascii=False)
 
 
 def as_csv(comparison: Comparison, *, every: bool = False) -> str:

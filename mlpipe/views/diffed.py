@@ -1,6 +1,5 @@
 """The difference between two records as text and as JSON."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,11 +79,6 @@ def _indented(text: str) -> list[str]:
 
 def _band(psi: float) -> str:
     return "" if psi < 0.1 else "moved" if psi < 0.25 else "moved far"
-
-
-def as_json(diff: Diff) -> str:
-    """One JSON object."""
-    return json.dumps(to_dict(diff), ensure_ascii=False, default=str)
 
 
 def to_dict(diff: Diff) -> dict[str, Any]:

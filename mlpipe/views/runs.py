@@ -52,7 +52,12 @@ def footer(count: int, more: bool, as_of: datetime, newer: int) -> str:
     found = "Nothing matches" if count == 0 else "1 record" if count == 1 else f"{count} records"
     rest = "; more match: --limit shows them" if more else ""
     since = "" if not newer else f", and {newer if newer < 1000 else 'more than 999'} recorded since"
-    return f"{found}{rest}. As of {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{since}."
+    return f"{found}{rest}. {dated(as_of, since)}"
+
+
+def dated(as_of: datetime, since: str = "") -> str:
+    """As of when an answer is, in a sentence."""
+    return f"As of {as_of.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC{since}."
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -109,8 +111,26 @@ def test_tables_come_as_csv(capsys: pytest.CaptureFixture[str], prediction: str)
 
 def test_stale_says_so_when_nothing_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Nothing is stale" in said(capsys, "stale")
-    assert json.loads(said(capsys, "stale", "churn", "--json")) == []
+    assert json.loads(said(capsys, "stale", "churn", "--json"))["stale"] == []
     assert "Did you mean 'churn'?" in refused(capsys, "stale", "chur")[1]
+
+
+def test_each_answer_says_as_of_when_it_is(capsys: pytest.CaptureFixture[str], prediction: str) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    for line in (
+        ("show", "churn@1"),
+        ("compare", "churn@1", "churn@2"),
+        ("diff", "churn@1", "churn@2"),
+        ("trace", "churn@1"),
+        ("impact", "promo"),
+        ("why", prediction),
+        ("stale",),
+    ):
+        last = said(capsys, *line).strip().splitlines()[-1]
+        told = re.fullmatch(r"As of (.+) UTC\.", last)
+        assert told is not None, (line, last)
+        assert datetime.fromisoformat(f"{told[1]}+00:00") >= before
+        assert datetime.fromisoformat(json.loads(said(capsys, *line, "--json"))["as_of"]) >= before
 
 
 def test_a_note_stays_in_the_store_and_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

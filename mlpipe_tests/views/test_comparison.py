@@ -11,7 +11,7 @@ import pytest
 from mlpipe.index.origins import Origin, Seen, Span
 from mlpipe.index.shelf import open_shelf
 from mlpipe.records.record import Code, Environment, MetricValue, Record
-from mlpipe.views.compared import as_csv, as_json, as_text
+from mlpipe.views.compared import as_csv, as_text, to_dict
 from mlpipe.views.comparison import Comparison, Subject, compare
 from mlpipe.views.subjects import compared
 from mlpipe_tests.views.story import story
@@ -145,7 +145,7 @@ def test_drift_is_told_from_a_tenth_on() -> None:
 
 def test_json_and_csv_hold_the_same_differences() -> None:
     found = compare([subject("a", params={"x": None, "y": 'q"1'}), subject("b", params={"x": 1.5})])
-    body = json.loads(as_json(found))
+    body = json.loads(json.dumps(to_dict(found)))
     assert body["differences"]["parameters"]["x"]["values"] == [None, 1.5]
     rows = list(csv.DictReader(io.StringIO(as_csv(found))))
     assert {(r["key"], r["a"], r["b"]) for r in rows if r["section"] == "parameters"} == {

@@ -1,7 +1,6 @@
 """The difference of two records in full: by hand on tables, and on the story."""
 
 import io
-import json
 import zipfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from mlpipe.index.shelf import open_shelf
 from mlpipe.records.archives import differing, files
 from mlpipe.records.codec import from_bytes, sealed, to_bytes
 from mlpipe.stores.store import Store
-from mlpipe.views.diffed import as_json, as_text
+from mlpipe.views.diffed import as_text, to_dict
 from mlpipe.views.diffs import diff_of, table_diff
 from mlpipe_tests.views.story import story
 
@@ -83,7 +82,7 @@ def test_models_are_told_by_their_windows() -> None:
     assert [t.name for t in found.tables] == ["features of the window"]
     assert found.tables[0].counts == (1200, 1200) and list(found.tables[0].added) == ["promo"]
     assert found.notes == ("The code cannot be compared: a record has no archive of it.",)
-    assert json.loads(as_json(found))["tables"][0]["psi"]["hours"] < 0.1
+    assert to_dict(found)["tables"][0]["psi"]["hours"] < 0.1
 
 
 def test_the_code_of_two_records_is_a_unified_diff(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from mlpipe.orchestration.locate import pipeline_of
 from mlpipe.orchestration.runs import instance, plan, run
 from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
+from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stores.store import Store
 
 FIRST, LAST, TRAIN_AT = "2024-01-01", "2024-01-12", "2024-01-11"
@@ -122,8 +124,8 @@ class Past:
         return Past(self.folder, to)
 
 
-def lived(folder: Path, patch: pytest.MonkeyPatch) -> Past:
-    """Write the project, ingest twelve days, train and release a model."""
+def written(folder: Path, patch: pytest.MonkeyPatch) -> tuple[PipelineSpec, dg.Definitions]:
+    """Write the project and a Dagster home for it; what the project declares."""
     package, home = folder / "project/pastshop", folder / "home"
     package.mkdir(parents=True)
     home.mkdir()
@@ -140,8 +142,13 @@ def lived(folder: Path, patch: pytest.MonkeyPatch) -> Past:
     patch.setenv("DAGSTER_HOME", str(home))
     patch.delenv("MLPIPE_STORE", raising=False)
     patch.setattr(sys, "path", [*sys.path])
-    spec, defs = pipeline_of("pastshop", folder / "project")
+    return pipeline_of("pastshop", folder / "project")
+
+
+def lived(folder: Path, patch: pytest.MonkeyPatch) -> Past:
+    """Write the project, ingest twelve days, train and release a model."""
+    spec, defs = written(folder, patch)
     with instance() as on:
         for request in plan(spec, FIRST, LAST, [TRAIN_AT]):
             run(spec, defs, on, request)
-    return Past(folder / "project", home / "mlpipe")
+    return Past(folder / "project", folder / "home/mlpipe")

@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,21 +17,19 @@ import dagster as dg
 import pytest
 
 from mlpipe.errors import LedgerError, MlpipeError, NotFoundError
-from mlpipe.index.lineage import trace
-from mlpipe.index.shelf import open_shelf
 from mlpipe.ledger.promotion import rollback
 from mlpipe.orchestration.lived import gathered
 from mlpipe.orchestration.replay import asked, replaying
 from mlpipe.orchestration.runs import Request, run
-from mlpipe.orchestration.runtime import TRIGGERS, ledger_of
-from mlpipe.records.archives import files
+from mlpipe.orchestration.runtime import ledger_of
+from mlpipe.stores.store import Store
 from mlpipe.stores.verify import verify
 from mlpipe.views.lived import Replay as Lived
-from mlpipe.views.record import Shown, as_text
-from mlpipe.views.subjects import subject_of
 from mlpipe_tests.house import ROOT
+from mlpipe_tests.orchestration.answers import answered
 from mlpipe_tests.orchestration.conftest import NO_TELEMETRY, World
 from mlpipe_tests.orchestration.drifting import FIRST, LAST, PROJECT, command, drifting
+from mlpipe_tests.orchestration.past import written
 
 FAULT = "shuffled-labels@2024-01-16"
 
@@ -259,8 +259,6 @@ def test_killed_at_random_and_resumed_it_comes_to_the_same(
         made = world_at(tmp_path / "home", on)
         store = made.store if (tmp_path / "home/store").exists() else None
     assert store is None
-    from mlpipe.stores.store import Store
-
     opened = Store.open(tmp_path / "home/mlpipe")
     assert not verify(opened).problems
     assert ledger_of(made.spec, opened).verify() == []
@@ -270,43 +268,38 @@ def test_every_record_answers_who_why_which_data_which_code_and_how_to_repeat_it
     lived: tuple[World, Lived],
 ) -> None:
     world, _ = lived
-    name = world.spec.name
-    with open_shelf(world.store.url) as shelf:
-        records = [shelf.read(name, i) for i in world.store.record_ids(name)]
-        assert {r.stage for r in records} == {
-            "ingest",
-            "validate",
-            "feature",
-            "label",
-            "train",
-            "evaluate",
-            "register",
-            "predict",
-            "monitor",
-        }
-        every, archives = {r.id for r in records}, set()
-        for record in records:
-            place = f"{record.asset} {record.partition} {record.id}"
-            assert record.actor and record.owners is not None, place
-            assert record.trigger.kind in TRIGGERS and record.trigger.reason and record.run, place
-            # Which data: every input is a record that is there, with the object that it made, down to rows that were frozen.
-            assert record.inputs or record.stage == "ingest" or not record.outputs, place
-            for given in record.inputs:
-                assert given.record in every and given.partition, place
-                assert not given.id or world.store.exists(given.id), place
-            below = [b for b in trace(shelf, record).walk() if not b.inputs and not b.again]
-            assert not record.outputs or any(b.asset == f"{name}/raw" for b in below), place
-            assert all(
-                world.store.exists(o.id) for o in (*record.outputs, *record.curves, *record.artifacts)
-            ), place
-            # Which code.
-            assert record.code.stage_version and record.code.mlpipe and record.code.archive, place
-            archives.add(record.code.archive)
-            text = as_text(Shown(subject_of(shelf, record.id, record)))
-            for word in ("why  ", "who  ", "read  ", "code  ", "environment  ", "again  "):
-                assert f"\n{word}" in text, (place, word)
-            assert (f"mlpipe reproduce {record.id[:16]}" in text) == (
-                bool(record.outputs) and record.stage not in ("ingest", "register")
-            ), place
-        for archive in archives:
-            assert any(name in text for text in files(world.store.get_bytes(archive)).values())
+    assert answered(world.store, world.spec.name).keys() == {
+        "validate",
+        "feature",
+        "label",
+        "train",
+        "evaluate",
+        "predict",
+        "monitor",
+    }
+
+
+@pytest.mark.long
+def test_each_record_of_a_month_answers_and_some_of_each_stage_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, defs = written(tmp_path, monkeypatch)
+    with replaying(spec, defs, asked(spec, "2024-01-13", "2024-02-12", ledger="dev")) as past:
+        past.live(lambda told: None)
+    store = Store.open(tmp_path / "home/mlpipe", create=False)
+    ways, chance = answered(store, spec.name), random.Random(7)
+    counts = {stage: len(some) for stage, some in ways.items()}
+    # Nothing is predicted, and nothing watched, before there is a champion.
+    assert counts.keys() == {"validate", "feature", "label", "train", "evaluate", "predict", "monitor"}
+    assert all(counts[stage] >= 31 for stage in ("validate", "feature", "label")), counts
+    assert counts["predict"] >= 25 and counts["monitor"] >= 20, counts
+    (tmp_path / "empty").mkdir()
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DAGSTER", "MLPIPE"))}
+    for stage, some in ways.items():
+        way = [*shlex.split(chance.choice(some))[1:], "--store", str(tmp_path / "home/mlpipe"), "--json"]
+        line = [sys.executable, "-m", "mlpipe", *way]
+        done = subprocess.run(
+            line, cwd=tmp_path / "empty", env=kept, text=True, capture_output=True, check=False
+        )
+        assert done.returncode == 0, (stage, done.stderr)
+        assert json.loads(done.stdout)["verdict"] == "identical", (stage, done.stdout)

@@ -162,7 +162,8 @@ def main() -> int:
                 if (model, stage) in names:
                     result[names[model, stage]] = round(float(wall), 2)
                     result[names[model, stage].replace("_ms", "_cpu_ms")] = round(float(cpu), 2)
-    result |= {"limit_ms": LIMIT_MS, "ok": result[MARK] <= LIMIT_MS}
+    slowest = max(result[name] for name in ("added_cpu_ms", "added_boosting_cpu_ms"))
+    result |= {"limit_ms": LIMIT_MS, "ok": max(result[MARK], slowest) <= LIMIT_MS}
     print(json.dumps(result))
     return 0 if result["ok"] else 1
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.core.metrics import Metric, resampler, resolve
-from mlpipe.core.scored import Floats, Scored
+from mlpipe.core.scored import Floats, Scored, coded
 from mlpipe.errors import DataError
 
 FEW = 20
@@ -117,11 +117,11 @@ def interval(
     DataError
         Blocks that do not fit the rows, or a `resamples` or `level` out of range.
     """
-    codes, count = _codes(blocks, len(scored.y), resamples, level)
+    codes, count = numbered(blocks, len(scored.y), resamples, level)
     metric = resolve(name, scored.task)
     if count < 2:
         return Interval(np.nan, np.nan, level, 0, count, note=_too_few(count))
-    values = _draw([resampler(scored, metric, codes, count)], count, resamples, seed)[0]
+    values = drawn([resampler(scored, metric, codes, count)], count, resamples, seed)[0]
     (low, high), note = _quantiles(values, level, count, [(1 - level) / 2, (1 + level) / 2])
     return Interval(low, high, level, resamples, count, note=note)
 
@@ -157,25 +157,26 @@ def paired(
             "the two models were not scored on the same rows and classes",
             fix="Score both on the same rows in the same order, with the same classes, before comparing them.",
         )
-    codes, count = _codes(blocks, len(scored_a.y), resamples, level)
+    codes, count = numbered(blocks, len(scored_a.y), resamples, level)
     metric = resolve(name, scored_a.task)
     both = [resampler(s, metric, codes, count) for s in (scored_a, scored_b)]
     a, b = (f(np.ones((1, count))) for f in both)
-    difference, rival = float(metric.sign * _minus(a, b)[0]), float(b[0])
+    difference, rival = float(metric.sign * minus(a, b)[0]), float(b[0])
     if count < 2:
         nan = math.nan
         return Paired(difference, nan, nan, nan, level, 0, count, _too_few(count), rival)
-    values_a, values_b = _draw(both, count, resamples, seed)
-    spread, note = _spread(metric.sign * _minus(values_a, values_b), level, count)
+    values_a, values_b = drawn(both, count, resamples, seed)
+    error, note = spread(metric.sign * minus(values_a, values_b), level, count)
     # scipy is slow to import, and whoever only writes or reads a specification compares nothing.
     from scipy.special import stdtrit
 
-    side, end = (spread * float(stdtrit(count - 1, at)) for at in ((1 + level) / 2, level))
+    side, end = (error * float(stdtrit(count - 1, at)) for at in ((1 + level) / 2, level))
     low, high, bound = difference - side, difference + side, difference - end
     return Paired(difference, low, high, bound, level, resamples, count, note, rival)
 
 
-def _codes(blocks: ArrayLike, rows: int, resamples: int, level: float) -> tuple[NDArray[np.int64], int]:
+def numbered(blocks: ArrayLike, rows: int, resamples: int, level: float) -> tuple[NDArray[np.int64], int]:
+    """Number of the block of each row, and how many blocks there are. Raises as `interval` does."""
     values = np.asarray(blocks)
     if values.shape != (rows,):
         raise DataError(f"blocks of shape {values.shape} do not fit {rows} rows", fix="Give one block a row.")
@@ -184,9 +185,8 @@ def _codes(blocks: ArrayLike, rows: int, resamples: int, level: float) -> tuple[
             f"{resamples} resamples at level {level} are no bootstrap",
             fix="Give at least one resample, and a level between 0 and 1.",
         )
-    # Sorted values, not first seen: the draw must not depend on the order of the rows.
-    names, codes = np.unique(values.astype(str) if values.dtype == object else values, return_inverse=True)
-    return codes.astype(np.int64), len(names)
+    codes, names = coded(values)
+    return codes, len(names)
 
 
 def _draws(blocks: int, resamples: int, seed: int) -> Iterator[Floats]:
@@ -195,18 +195,20 @@ def _draws(blocks: int, resamples: int, seed: int) -> Iterator[Floats]:
     step = max(1, DRAWS // blocks)
     for start in range(0, resamples, step):
         r = min(step, resamples - start)
-        drawn = rng.integers(0, blocks, size=(r, blocks)) + blocks * np.arange(r)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=r * blocks).reshape(r, blocks).astype(np.float64)
+        places = rng.integers(0, blocks, size=(r, blocks)) + blocks * np.arange(r)[:, None]
+        yield np.bincount(places.ravel(), minlength=r * blocks).reshape(r, blocks).astype(np.float64)
 
 
-def _draw(
+def drawn(
     functions: list[Callable[[Floats], Floats]], blocks: int, resamples: int, seed: int
 ) -> list[Floats]:
+    """Values (R,) of each function of block weights, in the same resamples."""
     pieces = [[f(counts) for f in functions] for counts in _draws(blocks, resamples, seed)]
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
-def _minus(a: Floats, b: Floats) -> Floats:
+def minus(a: Floats, b: Floats) -> Floats:
+    """Difference of values, exactly 0 where it is no more than rounding."""
     # Equal models must differ by exactly nothing: their sums may have been rounded differently, and a gate asks for more than zero.
     return np.where(np.abs(a - b) <= 1e-12 * np.maximum(np.abs(a), np.abs(b)), 0.0, a - b)
 
@@ -219,7 +221,7 @@ def _quantiles(values: Floats, level: float, blocks: int, at: list[float]) -> tu
     return ends, " ".join(notes)
 
 
-def _spread(differences: Floats, level: float, blocks: int) -> tuple[float, str]:
+def spread(differences: Floats, level: float, blocks: int) -> tuple[float, str]:
     """Standard error of a difference of `blocks` blocks; nan when it cannot be had."""
     defined, notes = _defined(differences, level)
     if blocks < FEW:

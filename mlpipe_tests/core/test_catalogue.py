@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from mlpipe.core import metrics as module
 from mlpipe.core.catalogue import FAMILIES, METRICS, custom, wrong_name
 from mlpipe.core.costs import cost
 from mlpipe.core.metrics import Scored, evaluate, evaluate_resamples
@@ -141,7 +142,7 @@ def test_pinball_loss_equals_scikit_learn(seed: int, weighted: bool, at: float) 
 
 
 @pytest.mark.parametrize("name", ["recall@precision=0.6", "precision@7", "ece@4", "quantile_loss@0.2"])
-def test_resamples_equal_one_by_one(name: str) -> None:
+def test_resamples_equal_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     s = random_scored(METRICS[name].tasks[0], 5)
     codes, counts = (
         np.random.default_rng(3).integers(0, 6, 40),
@@ -150,6 +151,8 @@ def test_resamples_equal_one_by_one(name: str) -> None:
     counts[0] = 0
     wanted = [evaluate(s, [name], c[codes])[name] for c in counts]
     assert math.isnan(wanted[0]) and np.isfinite(wanted).sum() > 10
+    np.testing.assert_allclose(evaluate_resamples(s, name, counts, codes), wanted, rtol=1e-9)
+    monkeypatch.setattr(module, "CELLS", 100)  # a few rows at once
     np.testing.assert_allclose(evaluate_resamples(s, name, counts, codes), wanted, rtol=1e-9)
 
 

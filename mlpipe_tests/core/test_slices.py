@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlpipe.core import discovery
 from mlpipe.core.bootstrap import paired
 from mlpipe.core.discovery import losses, worst
 from mlpipe.core.metrics import Scored, evaluate
@@ -174,6 +175,15 @@ def test_discovery_by_brute_force() -> None:
         assert s.rows == at.sum() and s.p <= s.q
         assert (s.loss, s.rest) == pytest.approx((loss[at].mean(), loss[~at].mean()))
         assert s.effect == pytest.approx((loss[at].mean() - loss[~at].mean()) / loss.std())
+
+
+def test_q_values_are_those_of_benjamini_and_hochberg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "EFFECT", -math.inf)
+    frame, ours, _, days = three_airports(5)
+    told = sorted(worst(frame, ["hour"], losses(ours), days, rate=1.0, most=99), key=lambda s: s.p)
+    assert len(told) == 4  # the ranges that hours are cut into
+    wanted = [min(4 * s.p / (i + 1) for i, s in list(enumerate(told))[k:]) for k in range(4)]
+    assert [s.q for s in told] == pytest.approx(wanted)
 
 
 def test_where_each_row_is_a_block_the_test_is_welchs() -> None:

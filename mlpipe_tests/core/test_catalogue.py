@@ -141,7 +141,7 @@ def test_pinball_loss_equals_scikit_learn(seed: int, weighted: bool, at: float) 
     assert evaluate(s, [f"quantile_loss@{at}"], w)[f"quantile_loss@{at}"] == pytest.approx(wanted, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["recall@precision=0.6", "precision@7", "ece@4", "quantile_loss@0.2"])
+@pytest.mark.parametrize("name", ["recall@precision=0.4", "precision@7", "ece@4", "quantile_loss@0.2"])
 def test_resamples_equal_one_by_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     s = random_scored(METRICS[name].tasks[0], 5)
     codes, counts = (

@@ -102,17 +102,21 @@ def moment(micros: int) -> datetime:
 
 
 LISTED = ("id", "pipeline", "partition", "stage", "started", "verdict", "version", "release_stage", "deleted")
+PRIMARY = "data.primary"
+"""Names the metric that a model is judged by first."""
 
 
 def shown_keys(asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Keys worth a column: the id, those that were asked for, and of the others those that say something different of the rows."""
     others = [key for key in LISTED[1:] if key not in asked and _differs(key, rows)]
+    first = rows[0] if rows else {}
     metrics = [
         key
-        for row in rows[:1]
-        for key in row
+        for key in first
         if key.startswith("metrics.") and key.count(".") == 1 and not key.startswith("metrics.rows_")
-    ][:3]
+    ]
+    # What a model is judged by comes before what else is known of it.
+    metrics = sorted(metrics, key=lambda key: key != f"metrics.{first.get(PRIMARY)}")[:3]
     known = ["id", *others[:4], *asked, *metrics, *others[4:]]
     return tuple(dict.fromkeys(known))
 

@@ -291,9 +291,9 @@ def open_shelf(
 def completed(store: Store, index: Index) -> int:
     """Add to an index what it lacks of a store's records; how many that were."""
     # One listing for all pipelines: it takes longer than all the rest where nothing is missing.
-    held = (path.removesuffix(".json").split("/") for path, _ in store.backend.list("records"))
     known, added = index.ids(), 0
-    missing = [(parts[1], parts[-1]) for parts in held if parts[-1] not in known]
+    held = (path.removesuffix(".json").split("/") for path in store.backend.paths("records"))
+    missing = sorted((parts[1], parts[-1]) for parts in held if parts[-1] not in known)
     for start in range(0, len(missing), BATCH):
         some = missing[start : start + BATCH]
         added += index.add((from_bytes(store.get_record(p, r), r) for p, r in some), store.url)

@@ -75,6 +75,9 @@ class Backend(Protocol):
         A folder that does not exist is empty. Files of others, whose names no path could have, are left out.
         """
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Paths as of `list`, in no order: of a folder much faster, for no file is looked at."""
+
     def temporary(self) -> int:
         """How many unfinished files dead writers left behind. They are harmless."""
 

@@ -87,6 +87,20 @@ class LocalBackend:
         folder = self._at(prefix) if prefix else self.root
         yield from self._walk(folder, f"{prefix}/" if prefix else "")
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Path of every finished file below the folder `prefix`, in no order."""
+        waiting = [(str(self._at(prefix)), f"{prefix}/") if prefix else (str(self.root), "")]
+        while waiting:
+            folder, above = waiting.pop()
+            with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+                for entry in found:
+                    if not is_segment(entry.name) or (not above and entry.name == TEMPORARY):
+                        continue
+                    if entry.is_dir():
+                        waiting.append((entry.path, f"{above}{entry.name}/"))
+                    elif entry.is_file():
+                        yield above + entry.name
+
     def temporary(self) -> int:
         """How many unfinished files dead writers left behind."""
         folder = self.root / TEMPORARY

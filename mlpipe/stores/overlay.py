@@ -60,6 +60,11 @@ class Overlay:
         found = {path: size for path, size in self._below.list(prefix) if self._shown(path)}
         yield from sorted({**found, **dict(self._above.list(prefix))}.items())
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Path of every file below a folder, in both places, in no order."""
+        below = {path for path in self._below.paths(prefix) if self._shown(path)}
+        yield from below.union(self._above.paths(prefix))
+
     def temporary(self) -> int:
         """How many unfinished files lie in the place above."""
         return self._above.temporary()

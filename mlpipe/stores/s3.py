@@ -104,6 +104,10 @@ class S3Backend:
         # Not every server lists in the order of whole keys, as AWS does.
         yield from sorted(self._pages(prefix))
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Path of every object below the folder `prefix`, in no order."""
+        return (path for path, _ in self._pages(prefix))
+
     def _pages(self, prefix: str) -> Iterator[tuple[str, int]]:
         below = f"{self._key(prefix) if prefix else self.prefix}/".lstrip("/")
         strip = len(self.prefix) + 1 if self.prefix else 0

@@ -45,6 +45,9 @@ class MemoryBackend:
         below = f"{prefix}/" if prefix else ""
         return iter(sorted((p, len(d)) for p, d in self.files.items() if p.startswith(below)))
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        return (path for path, _ in self.list(prefix))
+
     def temporary(self) -> int:
         return 0
 

@@ -66,6 +66,9 @@ class BackendContract:
         assert list(backend.list()) == [(path, len(path)) for path in sorted(paths)]
         assert [path for path, _ in backend.list("a")] == ["a/b.c", "a/b/c", "a/c"]
         assert list(backend.list("nowhere")) == []
+        assert sorted(backend.paths()) == sorted(paths)
+        assert sorted(backend.paths("a")) == ["a/b.c", "a/b/c", "a/c"]
+        assert list(backend.paths("nowhere")) == []
 
     @pytest.mark.parametrize("path", BAD_PATHS)
     def test_paths_that_could_leave_the_store_are_refused(self, backend: Backend, path: str) -> None:

@@ -100,11 +100,13 @@ def _fewest(database: Database, where: Bound | None) -> list[int] | None:
             if number <= FEW:
                 found.append((number, drives))
             if number == 0:
-                break
+                return []
     if not found:
         return None
     statement, values = min(found, key=lambda pair: pair[0])[1]
-    return [n for (n,) in database.run(f"select distinct row from ({statement}) found", values)]
+    # With the bound of the count, which changes nothing but how Postgres goes about it.
+    rows = database.run(f"select row from ({statement}) found limit {FEW + 1}", values)
+    return sorted({n for (n,) in rows})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ KeyPath = tuple[str | int, ...]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_LISTED = 40
+_LISTED = 60
 LONGEST = timedelta(days=36525)
 """No duration may be longer: a century, so that no date computed from one leaves the range of dates."""
 

@@ -32,12 +32,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Heard:
-    """What became of a case. `wrong` says what is wrong with that, and is empty when nothing is; `error` is what crashed."""
+    """What became of a case.
+
+    `wrong` says what is wrong with that, and is empty when nothing is; `error` is what crashed, `refusal` how it was refused.
+    """
 
     name: str
     answered: bool
     wrong: str = ""
     error: Exception | None = None
+    refusal: Exception | None = None
 
 
 def put_before(bundle: Bundle, rows: pd.DataFrame) -> list[Heard]:
@@ -66,7 +70,8 @@ def heard(bundle: Bundle, case: Case, expected: np.ndarray) -> Heard:
         meant = isinstance(kept.error, DataError) or isinstance(kept.error.__cause__, ValueError)
         if not meant:
             return Heard(case.name, False, raised(kept.error).sentence, kept.error)
-        return Heard(case.name, False, f"refused: {first_line(kept.error)}" if case.wanted == "same" else "")
+        wrong = f"refused: {first_line(kept.error)}" if case.wanted == "same" else ""
+        return Heard(case.name, False, wrong, refusal=kept.error)
     if case.wanted == "refused":
         return Heard(case.name, True, "answered as if nothing were wrong")
     shape = (case.rows, *expected.shape[1:])
@@ -115,6 +120,7 @@ def _shapes(rows: pd.DataFrame, names: list[str], count: int) -> Iterator[Case]:
         yield Case(f"a {type(value).__name__} instead of a frame", value, "refused", count)
 
 
+UNSEEN = "categories never seen"
 FAR = 10**6
 """No column of anybody's is named by a number as large as this."""
 TEXTUAL = ("str", "string", "object", "category")
@@ -140,7 +146,7 @@ ODD_NUMBERS: Cells = {
     "numbers too large for a float": lambda i: 10**400,
 }
 ODD_TEXTS: Cells = {
-    "categories never seen": lambda i: f"never seen \N{SNOWMAN} {i}",
+    UNSEEN: lambda i: f"never seen \N{SNOWMAN} {i}",
     "empty text": lambda i: "",
     "very long text": lambda i: "x" * 100_000,
     "text with control characters": lambda i: "\x00\x1b[2J'; DROP TABLE rows; --",

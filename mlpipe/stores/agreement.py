@@ -1,5 +1,6 @@
 """Whether what was made again agrees with what was made then: the same content, numbers within a tolerance, or something else."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -125,12 +126,30 @@ def _output(
         elif kind == "curve":
             points = [store.get_json(o.id) for o in (then, now)]
             verdict, note = _points(points[0], points[1], tolerance)
+        elif kind == "report" and _says(store, then.id, now.id):
+            verdict, note = "identical", "what was said then; today more is said"
         else:
             # Profiles, grids and reports follow from the tables and models beside them, which are compared themselves.
             verdict, note = "equal", "other bytes; judged by what it follows from"
     except (StoreError, BundleError, DataError) as error:
         verdict, note = "different", f"they cannot be compared: {error.what}"
     return Agreement(then.name, then.id, now.id, verdict, note)
+
+
+def _says(store: Store, then: str, now: str) -> bool:
+    """Whether a report of today says all that was said then: mlpipe may have got further keys since."""
+    texts = [store.get_bytes(i) for i in (now, then)]
+    try:
+        whole, part = (json.loads(text) for text in texts)
+    except ValueError:  # A card is text for people.
+        return False
+    return _holds(whole, part)
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    if isinstance(whole, dict) and isinstance(part, dict):
+        return all(key in whole and _holds(whole[key], value) for key, value in part.items())
+    return bool(whole == part)
 
 
 def _bundles(then: Bundle, now: Bundle, tolerance: float) -> tuple[Verdict, str]:

@@ -97,6 +97,29 @@ def test_what_follows_from_others_is_judged_by_them(tmp_path: Path) -> None:
     assert outputs(then, now, store)[0].verdict == "equal"
 
 
+@pytest.mark.parametrize(
+    ("today", "verdict"),
+    [
+        ({"model": {"depth": 3, "width": None}, "slices": []}, "identical"),
+        ({"model": {"depth": 4}}, "equal"),
+        ({"slices": []}, "equal"),
+    ],
+)
+def test_a_configuration_may_have_got_further_keys(
+    today: dict[str, Any], verdict: str, tmp_path: Path
+) -> None:
+    store = Store.open(tmp_path)
+    then = holding(store.put_json({"model": {"depth": 3}}, "report"), "configuration")
+    now = holding(store.put_json(today, "report"), "configuration")
+    assert outputs(then, now, store)[0].verdict == verdict
+
+
+def test_a_card_is_no_json(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    then, now = (holding(store.put_bytes(t, "report", ".md"), "card") for t in (b"# one", b"# two"))
+    assert outputs(then, now, store)[0].verdict == "equal"
+
+
 def test_what_was_not_made_again_differs_and_what_is_new_does_not_count(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     one = holding(store.put_json({"a": 1}))

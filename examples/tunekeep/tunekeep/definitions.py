@@ -1,0 +1,5 @@
+"""The Dagster code location."""
+
+from tunekeep.pipeline import pipeline
+
+defs = pipeline.definitions()

@@ -19,9 +19,9 @@ from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
-from mlpipe.stages.evaluate import names_of
 from mlpipe.stages.frames import stacked
 from mlpipe.stages.grids import grid_of
+from mlpipe.stages.judging.asked import names_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles, Reference
 from mlpipe.stages.refresh import ripe_id

@@ -11,8 +11,8 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import LABEL, Encoding, met
-from mlpipe.stages.evaluate import names_of
 from mlpipe.stages.frames import stacked
+from mlpipe.stages.judging.asked import names_of
 
 RIPE = "ripe"
 

@@ -14,8 +14,8 @@ from mlpipe.core.metrics import METRICS
 from mlpipe.core.scored import Scored
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.evaluate import blocks_of
 from mlpipe.stages.frames import DAY, ROW
+from mlpipe.stages.judging.rivals import blocks_of
 from mlpipe.stores.store import Store
 
 LEVEL = 0.95

@@ -342,7 +342,7 @@ def test_only_what_a_gate_asks_for_is_compared(trained, monkeypatch):
         asked.append((name, settings["level"], settings["resamples"]))
         return paired(ours, theirs, name, *args, **settings)
 
-    monkeypatch.setattr(evaluate, "paired", counted)
+    monkeypatch.setattr("mlpipe.stages.judging.asked.paired", counted)
     gates = [ml.gate.at_least("roc_auc", 0.6), ml.gate.beats_baseline("f1", level=0.9)]
     world.run(train.STAGE, spec, [day(33)])
     world.run(evaluate.STAGE, spec_of(spec.base_dir, gates=gates, bootstrap=150), [day(33)])

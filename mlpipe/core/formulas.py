@@ -237,16 +237,26 @@ def error_quantile(at: float) -> Quantile:
     return Quantile(lambda s: np.abs(s.score - s.y), at)
 
 
+def certainty(s: Scored) -> tuple[Floats, NDArray[np.bool_]]:
+    """Probability of what is claimed, and whether it is so: of two classes the second, of several the predicted one."""
+    p = _probabilities(s)
+    return (p, s.y == 1) if p.ndim == 1 else (p.max(axis=1), s.labels == s.y)
+
+
+def bin_of_probability(p: Floats, bins: int) -> NDArray[np.int64]:
+    """Number 0..bins-1 of the equally wide bin [0, 1/bins], (1/bins, 2/bins], … that each probability falls into."""
+    return np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
 def ece(bins: int) -> Additive:
-    """Expected calibration error over `bins` equally wide bins of the probability, (0, 1/bins], …: bins do not move with the weights.
+    """Expected calibration error over `bins` equally wide bins of the probability: bins do not move with the weights.
 
     Of several classes the probability is that of the predicted class, and it is right when that class is the true one.
     """
 
     def columns(s: Scored) -> Columns:
-        p = _probabilities(s)
-        p, right = (p, s.y == 1) if p.ndim == 1 else (p.max(axis=1), s.labels == s.y)
-        bin_of = np.clip(np.ceil(p * bins).astype(np.int64) - 1, 0, bins - 1)
+        p, right = certainty(s)
+        bin_of = bin_of_probability(p, bins)
         for b in np.unique(bin_of):
             yield np.where(bin_of == b, p - right, 0.0)
         yield _ones(s)

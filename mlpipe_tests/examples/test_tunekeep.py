@@ -27,7 +27,7 @@ LADDER = {
     "tuned boosting": 0.74,
 }
 BY_SEGMENT = {"power": 0.81, "casual": 0.68, "free": 0.59}
-"""F1 that the frozen world is set to: of each rung, and of the highest by segment."""
+"""F1 that the frozen world was set to: of each rung, and of the highest by segment."""
 PLANTED = "2025-02-01"
 
 

@@ -29,7 +29,7 @@ TRAITS = {
     "age_band": (("18-24", "25-34", "35-49", "50+"), (0.28, 0.34, 0.25, 0.13)),
     "device": (("car", "desktop", "mobile", "speaker"), (0.1, 0.18, 0.56, 0.16)),
 }
-"""What newcomers are, and how often. Nothing but the segment decides whether they leave."""
+"""What newcomers are, and how often. Of these only the segment has a part in whether they leave."""
 PLANS, SHARES = ("family", "individual", "student"), (0.2, 0.55, 0.25)
 """Of those who pay."""
 HABIT = np.array([44.0, 13.0, 7.0])
@@ -68,7 +68,7 @@ def _count(u: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
 def _seen(
     seats: dict[str, np.ndarray], u: np.ndarray, normal: np.ndarray, days: np.ndarray, plants: Scenario
 ) -> pd.DataFrame:
-    """What is seen of every seat at its look. `u` and `normal`: draws of shape (7, n) and (2, n); `days`: the day of each look."""
+    """What is seen of every seat at its look. `u` and `normal`: draws of shape (5, n) and (2, n); `days`: the day of each look."""
     segment, fading = _code(seats["segment"]), seats["fading"]
     less = 1 - plants.strength("covariate_drift", days)
     year = (days - days.astype("datetime64[Y]")).astype(np.int64) / 365.25
@@ -110,6 +110,11 @@ def snapshots(seats: int = SEATS, plants: Scenario = CONTROL, seed: int = SEED) 
         What is planted.
     seed
         Of all draws.
+
+    Returns
+    -------
+    DataFrame
+        Kept for the next call: not to be changed.
     """
     chance = np.random.default_rng([seed, 0])
     place = np.arange(seats)

@@ -33,10 +33,11 @@ LOGISTIC = LogisticRegression()
 FOREST = RandomForestClassifier(n_estimators=100, max_depth=6, min_samples_leaf=50, n_jobs=1, random_state=0)
 BOOSTING = HistGradientBoostingClassifier(
     max_iter=300,
-    learning_rate=0.05,
-    max_leaf_nodes=15,
+    learning_rate=0.03,
+    max_leaf_nodes=31,
     min_samples_leaf=40,
     l2_regularization=1.0,
     early_stopping=False,
     random_state=0,
 )
+"""Tuned: of 18 settings of the first three, the lowest log loss on the month that chooses the threshold."""

@@ -163,7 +163,7 @@ class GateDoor:
     def __getattr__(self, kind: str) -> Callable[..., Draft]:
         if kind.startswith("_"):
             raise AttributeError(kind)
-        required, optional, text = GATES.get(kind, ((), {}, ""))
+        required, optional, text, *_ = GATES.get(kind, ((), {}, ""))
 
         def construct(*args: Any, **params: Any) -> Draft:
             draft = _given(f"gate.{kind}", (*required, *optional), args, params)

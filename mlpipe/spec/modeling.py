@@ -140,7 +140,7 @@ class Gate(Node):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        required, optional, _ = GATES[self.kind]
+        required, optional, *_ = GATES[self.kind]
         known, owner = (*required, *optional), f"gate {self.kind}"
         missing = [r for r in required if r not in self.params]
         wrong: list[tuple[KeyPath, str]] = []

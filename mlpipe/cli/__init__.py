@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from mlpipe.cli import (
     asking,
+    backtesting,
     checking,
     decisions,
     exchanging,
@@ -135,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
         starting,
         running,
         replaying,
+        backtesting,
         checking,
         decisions,
         trying,

@@ -112,12 +112,15 @@ def metric_of(scored: Scored, name: str) -> float | None:
 
 def pooled(parts: Sequence[Scored], name: str) -> float | None:
     """A metric over the rows of several partitions, each with the threshold of its own model."""
-    if not parts:
-        return None
-    scores = [lined_up(p) if METRICS[name].needs == "label" else p.score for p in parts]
-    cut = MIDDLE if METRICS[name].needs == "label" and parts[0].threshold is not None else parts[0].threshold
-    whole = Scored(np.concatenate([p.y for p in parts]), np.concatenate(scores), cut, parts[0].classes)
-    return metric_of(whole, name)
+    return metric_of(together(parts, name), name) if parts else None
+
+
+def together(parts: Sequence[Scored], name: str) -> Scored:
+    """The rows of several partitions as a metric reads them, each with the threshold of its own model. At least one part."""
+    labels = METRICS[name].needs == "label"
+    scores = [lined_up(p) if labels else p.score for p in parts]
+    cut = MIDDLE if labels and parts[0].threshold is not None else parts[0].threshold
+    return Scored(np.concatenate([p.y for p in parts]), np.concatenate(scores), cut, parts[0].classes)
 
 
 def lined_up(scored: Scored) -> np.ndarray:

@@ -41,11 +41,11 @@ class Mistake:
     meant: tuple[str, ...] = ()
 
 
-def mistakes(error: ValidationError) -> list[Mistake]:
-    """What Pydantic found, in the order of the specification's fields."""
+def mistakes(error: ValidationError, of: type[Node] = PipelineSpec) -> list[Mistake]:
+    """What Pydantic found in a node, in the order of its fields."""
     found: list[Mistake] = []
     for detail in error.errors(include_url=False):
-        path, node = _walk(detail["loc"])
+        path, node = _walk(detail["loc"], of)
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, Wrong):
             found += [Mistake((*path, *below), text) for below, text in cause.mistakes]
@@ -95,9 +95,9 @@ def keys_of(node: type[Node] | None) -> list[str]:
     return sorted((known | extra) - {*HIDDEN})
 
 
-def _walk(loc: tuple[str | int, ...]) -> tuple[KeyPath, type[Node] | None]:
+def _walk(loc: tuple[str | int, ...], of: type[Node]) -> tuple[KeyPath, type[Node] | None]:
     """Path without the steps that nobody wrote (a union's tag, a mapping's key marker), and the node that holds its last step."""
-    here: Any = PipelineSpec
+    here: Any = of
     path: list[str | int] = []
     holder: type[Node] | None = None
     for step in loc:

@@ -209,7 +209,7 @@ def _context(record: Record, store: Store, over: Store) -> Context:
     return Context(
         store=over,
         ledger=_Then(ledger, record),
-        heads=MemoryHeads([head_of(r) for r in _pinned(record, store)]),
+        heads=MemoryHeads([head_of(r) for r in pinned(record, store)]),
         run=run,
         now=lambda: datetime.now(UTC),
         archive=record.code.archive,
@@ -218,7 +218,7 @@ def _context(record: Record, store: Store, over: Store) -> Context:
     )
 
 
-def _pinned(record: Record, store: Store) -> Iterator[Record]:
+def pinned(record: Record, store: Store) -> Iterator[Record]:
     """The records of everything that was read; first of what those were made from, for some are read through others."""
     own = {i.record for i in _inputs(record)}
     found = [_opened(record, name, store) for name in sorted(own)]

@@ -20,6 +20,10 @@ TOLERANCE = 1e-6
 """Numbers count as equal when they differ by at most this share of the greater one, or by this where both are below one."""
 
 
+MEASURED = "resources"
+"""Split of the metrics, and name of the artifact, that a clock gave: another number each time, and no part of what must come out again."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How one output, metric or verdict came out again: `then` and `now` are ids or numbers, `note` says what differs."""
@@ -68,6 +72,7 @@ def outputs(
         _output(o, made.get((kind, o.name)), store, tolerance, trusted)
         for kind in _KINDS
         for o in getattr(then, kind)
+        if (kind, o.name) != ("artifacts", MEASURED)
     ]
 
 
@@ -77,7 +82,7 @@ _KINDS = ("outputs", "curves", "artifacts")
 def metrics(then: Record, now: Record, tolerance: float = TOLERANCE) -> list[Agreement]:
     """Every metric of a record beside that of its repetition, intervals included."""
     made = {(m.split, m.name): m for m in now.metrics}
-    return [_metric(m, made.get((m.split, m.name)), tolerance) for m in then.metrics]
+    return [_metric(m, made.get((m.split, m.name)), tolerance) for m in then.metrics if m.split != MEASURED]
 
 
 def close(one: Any, other: Any, tolerance: float) -> bool:

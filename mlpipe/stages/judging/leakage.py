@@ -11,18 +11,19 @@ from mlpipe.core.leakage import alone, told_apart
 from mlpipe.core.metrics import evaluate
 from mlpipe.core.scored import Task
 from mlpipe.records.codec import coerce
-from mlpipe.stages.dataset import model_frame
+from mlpipe.stages.dataset import collect, model_frame
 from mlpipe.stages.frames import DAY
 from mlpipe.stages.judging.audit import Audited, audited
 from mlpipe.stages.judging.subject import Probed, Subject
+from mlpipe.stages.splits import by_part
 
 SHOWN = 40
 """So many features, those that tell most first, stand among the facts."""
 STRONG, ERRORS = 0.9, 4.0
 """A feature that tells more than the whole model is suspicious from this on, when it does so by so many standard errors."""
 TOP = 5
-APART = 2000
-"""So many rows of each kind are told apart."""
+PARTITIONS, APART = 8, 2000
+"""Rows of so many training partitions, and so many rows of each kind, are told apart."""
 
 
 def probe(subject: Subject) -> Probed:
@@ -88,7 +89,7 @@ def _whole(subject: Subject, places: np.ndarray) -> tuple[float, float]:
 
 
 def _told_apart(subject: Subject) -> dict[str, Any]:
-    train = subject.training()[0]
+    train = _train_rows(subject)
     frames = [
         model_frame(rows.iloc[_spaced(len(rows), APART)], subject.bundle.features).reset_index(drop=True)
         for rows in (train, subject.rows)
@@ -96,6 +97,15 @@ def _told_apart(subject: Subject) -> dict[str, Any]:
     auc, each = told_apart(frames[0], frames[1], subject.seed)
     top = sorted(each.items(), key=lambda item: (-np.nan_to_num(item[1]), item[0]))[:TOP]
     return {"auc": auc if math.isfinite(auc) else None, "top": [{"feature": n, "auc": v} for n, v in top]}
+
+
+def _train_rows(subject: Subject) -> pd.DataFrame:
+    """Rows of the train part: of a few partitions, evenly spaced, where reading all would be for nothing."""
+    spec = subject.spec
+    if subject.ctx is None or spec.partitions.every == "none":
+        return subject.training()[0]
+    keys = by_part(spec, spec.partitions.before(subject.key, spec.training_window)).get("train", ())
+    return collect(spec, [keys[i] for i in _spaced(len(keys), PARTITIONS)], subject.ctx).rows
 
 
 def _spaced(count: int, most: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
@@ -201,6 +202,66 @@ def test_interval_covers_the_truth() -> None:
         got = interval(Scored(np.zeros(200), value), "mae", block, resamples=200, level=0.9, seed=seed)
         hits += got.low <= math.sqrt(2 / math.pi) <= got.high
     assert 0.82 <= hits / 200 <= 0.96
+
+
+@pytest.mark.parametrize(("name", "n"), [("mae", 40), ("rmse", 25), ("r2", 60), ("roc_auc", 80), ("f1", 80)])
+def test_bca_is_that_of_scipy(name: str, n: int) -> None:
+    s = random_scored(METRICS[name].tasks[0], 11, n)
+    got = interval(s, name, np.arange(n), resamples=20_000, method="bca", seed=1)
+    value = lambda rows: evaluate(take(s, rows.astype(int)), [name])[name]  # noqa: E731
+    theirs = scipy_bootstrap(
+        (np.arange(n),), value, vectorized=False, n_resamples=3000, method="BCa", rng=np.random.default_rng(2)
+    )
+    plain = interval(s, name, np.arange(n), resamples=20_000, seed=1)
+    wanted, width = theirs.confidence_interval, plain.high - plain.low
+    assert (got.low, got.high) == pytest.approx((wanted.low, wanted.high), abs=0.06 * width)
+    assert got.method == "BCa of a block bootstrap" and plain.method == "percentile of a block bootstrap"
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=SEEDS, level=st.floats(0.5, 0.99))
+def test_bca_of_the_same_resamples_is_scipys_formula(seed: int, level: float) -> None:
+    s, blocks = random_scored("regression", seed), days(40, 12, seed)
+    got = interval(s, "rmse", blocks, resamples=300, level=level, method="bca", seed=seed)
+    codes = np.unique(blocks, return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    counts = np.array([np.bincount(d, minlength=12) for d in rng.integers(0, 12, size=(300, 12))])
+    # scipy is given the value of each draw by its blocks, and draws the very same ones.
+    errors = (s.y - s.score) ** 2
+    sums, rows = np.bincount(codes, errors, 12), np.bincount(codes, minlength=12)
+    value = lambda b, axis=-1: np.sqrt(sums[b].sum(axis) / rows[b].sum(axis))  # noqa: E731
+    held = value(np.array([np.repeat(np.arange(12), c) for c in counts]))
+    theirs = scipy_bootstrap(
+        (np.arange(12),),
+        value,
+        n_resamples=0,
+        bootstrap_result=type("Held", (), {"bootstrap_distribution": held})(),
+        confidence_level=level,
+        method="BCa",
+    ).confidence_interval
+    assert (got.low, got.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9)
+
+
+def test_bca_with_many_blocks_leaves_out_groups_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = random_scored("regression", 2, 400)
+    each = interval(s, "rmse", np.arange(400), resamples=2000, method="bca", seed=0)
+    monkeypatch.setattr(bootstrap, "JACKKNIFE", 50)
+    grouped = interval(s, "rmse", np.arange(400), resamples=2000, method="bca", seed=0)
+    assert (grouped.low, grouped.high) == pytest.approx((each.low, each.high), rel=0.02) and grouped != each
+
+
+def test_bca_at_its_ends() -> None:
+    same = Scored(np.zeros(6), np.ones(6))
+    flat = interval(same, "mae", np.arange(6), resamples=50, method="bca", seed=0)
+    assert (flat.low, flat.high) == (1.0, 1.0)
+    # Rows that occur: no resample has them all, and nothing can be said of how far the value lies off.
+    occurring = custom("rows", lambda y, score, weights: len(weights), "higher")
+    alone = interval(
+        Scored(np.zeros(40), np.ones(40)), occurring, np.arange(40), resamples=50, method="bca", seed=0
+    )
+    assert math.isnan(alone.low) and math.isnan(alone.high) and "one side" in alone.note
+    with pytest.raises(DataError, match="'bca'"):
+        interval(same, "mae", np.arange(6), method="bcaa", seed=0)  # type: ignore[arg-type]
 
 
 def test_undefined_resamples_are_told_and_too_many_leave_no_bound() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,23 @@ from mlpipe.cli.command import chosen, command
 
 if TYPE_CHECKING:
     from mlpipe.stages.past import Past
+
+GATES = "What other gates would have decided about each past candidate, and how production would have scored since."
+GATES_EXAMPLES = """\
+Each recorded candidate is judged and released again, in its order, in a ledger of its own: against the champion that this policy would
+have had by then. Without --policy the pipeline's gates as they stand now are tried; where they are those that were in force, every decision
+comes out as it was.
+
+examples:
+  mlpipe backtest gates flights --policy stricter.yaml
+  mlpipe backtest gates flights --policy stricter.yaml --from 2013-06-01 --to 2013-12-31 --html stricter.html"""
+CHECKS = "How often another contract would have failed days that were fine, before it blocks anything."
+CHECKS_EXAMPLES = """\
+A day was fine when its contract passed it then, and neither drift nor a fall of the metric was seen when it was monitored.
+
+examples:
+  mlpipe backtest checks flights --contract tighter.yaml
+  mlpipe backtest checks flights --contract tighter.yaml --from 2013-06-01 --json"""
 
 
 def add(commands: Any) -> None:
@@ -27,6 +45,33 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--csv", action="store_true", help="print CSV, a line for each model and column")
     made.add_argument("--html", metavar="FILE", help="write a heat map too, a page that needs no network")
+
+    group = commands.add_parser(
+        "backtest",
+        help="Try a rule on the past before it is switched on.",
+        description="Try a rule on the past before it is switched on. Nothing is trained; the store gains cells of the matrix alone.",
+    ).add_subparsers(required=True, metavar="WHAT")
+    made = command(group, "gates", gates, GATES, GATES_EXAMPLES)
+    _stretch(made)
+    made.add_argument(
+        "--policy",
+        metavar="FILE",
+        help="YAML with keys such as 'gates', 'metrics', 'slices'; default: the pipeline's own, as it stands now",
+    )
+    made.add_argument(
+        "--metric", metavar="NAME", help="what production is scored by; default: the first of the pipeline's"
+    )
+    made.add_argument(
+        "--html", metavar="FILE", help="write a page with the picture and every gate's sentence"
+    )
+    made.add_argument("--svg", metavar="FILE", help="write the picture alone")
+    made = command(group, "checks", checks, CHECKS, CHECKS_EXAMPLES)
+    _stretch(made)
+    made.add_argument(
+        "--contract",
+        metavar="FILE",
+        help="YAML with the keys of 'contract', or 'sources' with the contract of each; default: the pipeline's own, as it stands now",
+    )
 
 
 def _stretch(made: Any) -> None:
@@ -67,4 +112,43 @@ def matrix(args: argparse.Namespace) -> int:
     print(
         json.dumps(found, ensure_ascii=False) if args.json else as_csv(found) if args.csv else as_text(found)
     )
+    return 0
+
+
+def gates(args: argparse.Namespace) -> int:
+    """`mlpipe backtest gates`."""
+    from mlpipe.spec.overlaid import judged_by
+    from mlpipe.stages.consequences import compared
+    from mlpipe.stages.counterfactual import Counterfactual
+    from mlpipe.views.backtest import gates_html, gates_svg, gates_text
+    from mlpipe.views.progress import counting
+
+    past = _past(args)
+    spec = judged_by(past.spec, Path(args.policy)) if args.policy else past.spec
+    keys = past.keys(args.first, args.last)
+    with tempfile.TemporaryDirectory(prefix="mlpipe-backtest-") as scratch:
+        other = Counterfactual(past, spec, Path(scratch))
+        with counting("judging") as tell:
+            cases = list(other.decide(keys, tell))
+        with counting("scoring") as tell:
+            found = compared(past, other, cases, keys, metric=args.metric, tell=tell)
+    for file, draw in ((args.html, gates_html), (args.svg, gates_svg)):
+        if file:
+            Path(file).write_text(draw(found), encoding="utf-8")
+    print(json.dumps(found, ensure_ascii=False) if args.json else gates_text(found))
+    return 0
+
+
+def checks(args: argparse.Namespace) -> int:
+    """`mlpipe backtest checks`."""
+    from mlpipe.spec.overlaid import contracted_by
+    from mlpipe.stages.rechecked import rechecked
+    from mlpipe.views.backtest import checks_text
+    from mlpipe.views.progress import counting
+
+    past = _past(args)
+    spec = contracted_by(past.spec, Path(args.contract)) if args.contract else past.spec
+    with tempfile.TemporaryDirectory(prefix="mlpipe-backtest-") as scratch, counting("checking") as tell:
+        found = rechecked(past, spec, past.keys(args.first, args.last), Path(scratch), tell=tell)
+    print(json.dumps(found, ensure_ascii=False) if args.json else checks_text(found))
     return 0

@@ -4,7 +4,7 @@ Nothing is trained. Each candidate is evaluated by the very stages that judged i
 champion that the other policy would have had by then. What is made lies in a folder apart, and the store is only read.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -126,7 +126,7 @@ class Counterfactual:
         self._reached: list[int] = [0]
 
     def decide(
-        self, first: str, last: str, tell: Callable[[int, int], None] = lambda done, total: None
+        self, keys: Sequence[str], tell: Callable[[int, int], None] = lambda done, total: None
     ) -> Iterator[Case]:
         """Every recorded candidate of some partitions, in the order in which they were decided.
 
@@ -138,7 +138,7 @@ class Counterfactual:
             What a stage raises: the policy asks for something that cannot be computed of these records.
         """
         entries = self.past.ledger.entries()
-        asked = set(self.spec.partitions.keys(first, last))
+        asked = set(keys)
         begins = next((e.number for e in entries if _candidate(e) and e.logical_date in asked), None)
         if begins is None:
             return

@@ -1,5 +1,8 @@
 """The model-by-day matrix: equal to scoring by brute force, filled once, and honest about days that a model learned from."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,10 +15,11 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.decay import survey
 from mlpipe.stages.matrix import Matrix
 from mlpipe.stages.past import Past
+from mlpipe.stores.local import LocalBackend
+from mlpipe.stores.overlay import Overlay
+from mlpipe.stores.store import Store
 from mlpipe_tests.stages.candidates import FIRST, LAST, TRAINED, TURN
 from mlpipe_tests.stages.pipelines import FEATURES, World, day, days, rows
-
-FILLED: dict[str, Matrix] = {}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,8 @@ def past(candidates: tuple[PipelineSpec, World]) -> Past:
 def matrix(past: Past) -> Matrix:
     """Every cell."""
     made = Matrix(past, days(LAST))
-    assert made.fill((m.bundle, k) for m in past.models() for k in made.days) == len(TRAINED) * LAST
+    made.fill((m.bundle, k) for m in past.models() for k in made.days)
+    assert made.days == days(LAST) and len(past.models()) == len(TRAINED) and not made.unfit
     return made
 
 
@@ -37,7 +42,7 @@ def truth(n: int) -> np.ndarray:
     return 1 - y if n >= TURN else y
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_stretch_of_any_model_equals_scoring_by_brute_force(
     past: Past, matrix: Matrix, data: st.DataObject
@@ -52,14 +57,32 @@ def test_any_stretch_of_any_model_equals_scoring_by_brute_force(
     assert (found.rows, found.days) == (len(y), len(chosen))
 
 
-def test_what_is_there_is_not_made_again_and_a_new_model_costs_one_row(past: Past, matrix: Matrix) -> None:
-    before = sorted(past.store.backend.list("objects"))
-    again = Matrix(past, days(LAST))
+def test_a_new_day_costs_one_column_and_a_new_model_one_row(past: Past, tmp_path: Path) -> None:
+    empty = Store(Overlay(past.store.backend, LocalBackend(tmp_path), hidden=("recipes",)))
+    apart = Past(past.spec, empty, past.ledger)
+    models = [m.bundle for m in past.models()]
     told: list[tuple[int, int]] = []
-    every = [(m.bundle, k) for m in past.models() for k in again.days]
-    assert again.fill(every, lambda done, total: told.append((done, total))) == 0 and not told
-    assert sorted(past.store.backend.list("objects")) == before
-    assert again.scored(*every[0]) is not None and again.scored("bundle-" + "0" * 40, day(3)) is None
+
+    def fill(some: int, until: int) -> int:
+        grown = Matrix(apart, days(until))
+        pairs = [(m, k) for m in models[:some] for k in grown.days]
+        return grown.fill(pairs, lambda done, total: told.append((done, total)))
+
+    assert fill(1, 3) == 3 and told == [(3, 3)]
+    assert fill(2, 3) == 3 and fill(2, 4) == 2
+    told.clear()
+    before = sorted(empty.backend.list())
+    assert fill(2, 4) == 0 and not told and sorted(empty.backend.list()) == before
+
+
+def test_a_day_that_a_model_cannot_score_is_told_and_tried_again(past: Past, matrix: Matrix) -> None:
+    assert matrix.scored("bundle-" + "0" * 40, day(3)) is None
+    lacking = Matrix(past, days(2))
+    model = replace(
+        past.store.get_bundle(past.models()[0].bundle), features=(("hours", "float64"), ("age", "float64"))
+    )
+    assert lacking._score("bundle-x", model, list(days(2))) == 0
+    assert lacking.unfit["bundle-x", day(0)] == "the model needs the feature 'age', which the day has not"
 
 
 def test_the_survey_tells_days_that_a_model_learned_from_apart(past: Past, matrix: Matrix) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlpipe.records.record import MetricValue, Output, Record
-from mlpipe.stores.agreement import metrics, outputs, overall
+from mlpipe.stores.agreement import MEASURED, metrics, outputs, overall
 from mlpipe.stores.bundles import Bundle
 from mlpipe.stores.content import Put
 from mlpipe.stores.store import Store
@@ -139,3 +139,12 @@ def test_metrics_agree_with_their_intervals() -> None:
     assert metrics(of(0.5), of(0.6))[0].name == "test.f1"
     assert overall(metrics(of(0.5), record())) == "different"
     assert overall(metrics(of(0.5), of(0.6), 0.5)) == "equal"
+
+
+def test_what_a_clock_gave_is_not_compared() -> None:
+    """Speed is another number each time: it says nothing about whether a result came out the same."""
+    then = MetricValue(name="p99_ms", value=3.0, split=MEASURED)
+    now = then.model_copy(update={"value": 30.0})
+    kept = MetricValue(name="f1", value=0.5, split="test")
+    found = metrics(record(metrics=(then, kept)), record(metrics=(now, kept)))
+    assert [a.name for a in found] == ["test.f1"]

@@ -45,6 +45,7 @@ def test_numbers_become(given, after, mask):
         ({"case": "upper"}, ["LATE AGAIN", "LATE", None], [True, False, False]),
         ({"synonyms": {"late": ["delayed"]}}, ["Delayed again", "DELAYED", None], [True, True, False]),
         ({"synonyms": {"lat": ["x"]}}, ["Late again", "LATE", None], [False, False, False]),
+        ({"synonyms": {"ate": ["x"]}}, ["Late again", "LATE", None], [False, False, False]),
         ({"names": ["Late", "Ana"]}, ["Ana again", "LATE", None], [True, False, False]),
         ({"swap": ["LATE", "EARLY"]}, ["Late again", "EARLY", None], [False, True, False]),
     ],

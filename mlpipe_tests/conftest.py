@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
@@ -38,3 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         own = test._hypothesis_internal_use_settings
         if own.max_examples < 60 * FACTOR:
             test._hypothesis_internal_use_settings = settings(own, max_examples=own.max_examples * FACTOR)
+
+
+@pytest.fixture(scope="session")
+def candidates(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A past with four candidates and a rollback, as a specification and a world; for reading only, but for cells of the matrix."""
+    from mlpipe_tests.stages.candidates import lived
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        return lived(tmp_path_factory.mktemp("candidates"))

@@ -52,19 +52,27 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     ]
     made = found["production"]
     if made and made["difference"] is not None:
-        bounds = f" [{number(made['low'])}, {number(made['high'])}]" if made["low"] is not None else ""
-        noise = made["low"] is None or made["low"] <= 0 <= made["high"]
-        verdict = (
-            "within noise" if noise and made["difference"] else "no difference" if noise else "beyond noise"
+        bounds = (
+            f" (improvement {number(made['low'])} to {number(made['high'])})"
+            if made["low"] is not None
+            else ""
         )
+        gain = made["difference"]
+        way = "worse" if gain < 0 else "better"
+        how = "the same" if not gain else f"{way} by {number(abs(gain))}{bounds}, {_weight(made)}"
         lines.append(
-            f"Production would have scored {words(found['metric'])} {number(made['now'])}, and scored {number(made['then'])}: better by "
-            f"{number(made['difference'])}{bounds}, {verdict}; {_count(made['rows'], 'row')} of {_count(made['days'], 'day')}."
+            f"Production scored {words(found['metric'])} {number(made['then'])}; under this policy {number(made['now'])}: {how}."
+            f" {_count(made['rows'], 'row')} of {_count(made['days'], 'day')}."
         )
         lines += [made["note"]] if made["note"] else []
     elif made:
         lines.append("Production cannot be compared: on no labelled day did both policies have a model.")
     return lines
+
+
+def _weight(made: Mapping[str, Any]) -> str:
+    """Whether a difference is more than what another draw of days would give; its interval is that of the improvement."""
+    return "within noise" if made["low"] is None or made["low"] <= 0 <= made["high"] else "beyond noise"
 
 
 def _cases(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

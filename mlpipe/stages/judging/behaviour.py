@@ -20,6 +20,8 @@ from mlpipe.stages.trial import first_line
 
 EXAMPLES = 5
 """So many failed rows of each test are kept in the report."""
+SHOWN = 30
+"""So many tests, those that did not pass first, stand among the facts; the report holds all."""
 EXPECT, LOW, HIGH = "expect", "low", "high"
 """Columns of a file of simple rows that are no features."""
 
@@ -69,9 +71,15 @@ def probe(subject: Subject) -> Probed:
         cell = matrix.setdefault(test.capability, {}).setdefault(test.test, [0, 0])
         cell[0], cell[1] = cell[0] + failed, cell[1] + found.rows
     notes = tuple(_sentences(facts))
+    counts = {
+        "asked": len(facts),
+        "failures": sum(bool(t["rows"]) and t["rate"] > t["allowed"] for t in facts),
+        "untested": sum(not t["rows"] for t in facts),
+    }
+    first = sorted(facts, key=lambda t: bool(t["rows"]) and t["rate"] <= t["allowed"])[:SHOWN]
     return Probed(
-        coerce({"tests": facts, "matrix": matrix}),
-        scrubbed(coerce({"tests": report, "matrix": matrix})),
+        coerce({**counts, "tests": first, "matrix": matrix}),
+        scrubbed(coerce({**counts, "tests": report, "matrix": matrix})),
         notes=notes,
     )
 

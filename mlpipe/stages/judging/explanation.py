@@ -14,7 +14,7 @@ from mlpipe.stages.dataset import model_frame
 from mlpipe.stages.judging.subject import Probed, Subject
 from mlpipe.stores.bundles import Bundle
 
-SHOWN = 30
+SHOWN = 20
 """So many features, the most important first, stand among the facts."""
 BACKGROUND = 50
 """SHAP values are differences from what the model says on average about so many judged rows."""

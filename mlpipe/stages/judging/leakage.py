@@ -39,20 +39,20 @@ def probe(subject: Subject) -> Probed:
     ]
     found = _audit(subject)
     features = [
-        {"feature": n, "alone": v, "suspect": n in suspects or n in found.features}
+        {"feature": n, "alone": _known(v), "suspect": n in suspects or n in found.features}
         for n, v in sorted(told.items(), key=lambda item: (-np.nan_to_num(item[1]), item[0]))
     ]
     apart = _told_apart(subject)
     facts = {
         "features": features[:SHOWN],
-        "model": whole,
+        "model": _known(whole),
         "limit": asked.alone,
         "adversarial": apart,
         "late_rows": found.late,
         "audited_rows": found.rows,
-        "late_features": dict(found.features),
+        "late_features": dict(list(found.features.items())[:SHOWN]),
         "not_audited": found.why,
-        "suspects": sorted({*suspects, *found.features}),
+        "suspects": sorted({*suspects, *found.features})[:SHOWN],
     }
     notes = tuple(_sentences(told, suspects, found, whole))
     return Probed(coerce(facts), coerce({**facts, "features": features}), notes=notes)
@@ -82,10 +82,15 @@ def _whole(subject: Subject, places: np.ndarray) -> tuple[float, float]:
     if scored.task == "regression":
         return alone(pd.Series(scored.score[places]), y, "regression"), 1 / math.sqrt(len(y))
     areas = [
-        alone(pd.Series(scored.score[places, c]), (y == c).astype("float64"), "binary") for c in np.unique(y)
+        alone(pd.Series(scored.score[places, int(c)]), (y == c).astype("float64"), "binary")
+        for c in np.unique(y)
     ]
     shares = [float(np.mean(y == c)) for c in np.unique(y)]
     return float(np.average(areas, weights=shares)), 1 / math.sqrt(len(y))
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _told_apart(subject: Subject) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _told_apart(subject: Subject) -> dict[str, Any]:
     ]
     auc, each = told_apart(frames[0], frames[1], subject.seed)
     top = sorted(each.items(), key=lambda item: (-np.nan_to_num(item[1]), item[0]))[:TOP]
-    return {"auc": auc if math.isfinite(auc) else None, "top": [{"feature": n, "auc": v} for n, v in top]}
+    return {"auc": _known(auc), "top": [{"feature": n, "auc": v} for n, v in top]}
 
 
 def _train_rows(subject: Subject) -> pd.DataFrame:

@@ -142,13 +142,14 @@ def test_a_matrix_counts_by_capability_and_kind_and_failures_are_said():
     )
     assert told.facts["matrix"] == {"time": {"directional": [60, 200]}, "place": {"invariance": [0, 0]}}
     assert (
-        told.facts["tests"][2]["rate"] is None
-        and told.facts["tests"][2]["why"] == "the change leaves every row as it is"
+        told.report["tests"][2]["rate"] is None
+        and told.report["tests"][2]["why"] == "the change leaves every row as it is"
     )
     assert told.notes == (
         "behaviour 'a' fails on 30 of 100 rows, 0% may fail",
         "behaviour 'c' tests nothing: the change leaves every row as it is",
     )
+    assert [told.facts[n] for n in ("asked", "failures", "untested")] == [3, 1, 1]
     worst = told.report["tests"][0]["examples"]
     assert len(worst) == 5 and worst[0]["change"]["delay"][1] - worst[0]["change"]["delay"][0] == 30
 

@@ -49,7 +49,7 @@ def test_shap_values_of_a_linear_model_are_weights_times_distances():
     }
     assert {s["feature"]: s["mean"] for s in found.facts["shap"]} == pytest.approx(expected, abs=1e-9)
     assert [s["feature"] for s in found.facts["shap"]] == ["a", "b", "c"]
-    assert len(found.report["shap_rows"]) == 30
+    assert len(found.report["shap_rows"]) == 20
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch):

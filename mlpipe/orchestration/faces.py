@@ -120,7 +120,7 @@ def code_version(spec: PipelineSpec, name: str) -> str:
             spec.seed,
             spec.split.model_dump(mode="json"),
         ],
-        "evaluation": [spec.metrics, [g.model_dump(mode="json") for g in spec.gates]],
+        "evaluation": [spec.metrics, [g.to_plain() for g in spec.gates]],
     }
     # What is not declared leaves no trace, so that a release of mlpipe with a further key makes nothing stale.
     forms = {

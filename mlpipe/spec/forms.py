@@ -5,7 +5,7 @@ from typing import Any
 
 from mlpipe.spec.alerts import CHANNEL
 from mlpipe.spec.drafts import Draft
-from mlpipe.spec.nodes import KeyPath
+from mlpipe.spec.nodes import KeyPath, choices
 
 ALIASES = {
     "source": "sources",
@@ -58,8 +58,11 @@ def normalise(settings: Mapping[str, Any], report: Report) -> tuple[dict[str, An
     _shorten(out, "model", lambda v: "fit" if callable(v) and not hasattr(v, "fit") else "estimator", renames)
     _moved(out, "look_back", "features", renames, report)
     _moved(out, "outcomes", "label", renames, report)
-    if isinstance(out.get("gates"), list):
-        out["gates"] = [_gate(gate, i, renames) for i, gate in enumerate(out["gates"])]
+    _by_transition(out, renames, report)
+    for key in ("gates", "staging_gates"):
+        if isinstance(out.get(key), list):
+            out[key] = [_gate(gate, (key, i), renames) for i, gate in enumerate(out[key])]
+    _own_metrics(out, renames)
     if "alerts" in out:
         out["alerts"] = _channels(out["alerts"], renames)
     return out, renames
@@ -86,13 +89,50 @@ def _moved(out: dict[str, Any], short: str, part: str, renames: Renames, report:
         renames[part, short] = (short,)
 
 
-def _gate(gate: Any, position: int, renames: Renames) -> Any:
-    """``{at_least: {metric: f1, value: 0.6}}`` is a gate of that kind."""
+TRANSITIONS = {"staging": "staging_gates", "production": "gates"}
+"""Under which key the gates of a transition stand in the long form."""
+
+
+def _by_transition(out: dict[str, Any], renames: Renames, report: Report) -> None:
+    """``gates: {staging: […], production: […]}``: one list for each transition."""
+    gates = out.get("gates")
+    if not isinstance(gates, dict):
+        return
+    del out["gates"]
+    for stage, listed in gates.items():
+        if stage not in TRANSITIONS:
+            report(("gates", stage), f"unknown stage {stage!r}. {choices(str(stage), list(TRANSITIONS))}")
+        elif TRANSITIONS[stage] in out:
+            report(("gates", stage), f"it also stands in {TRANSITIONS[stage]!r}; give one of them")
+        else:
+            out[TRANSITIONS[stage]] = listed
+            renames[TRANSITIONS[stage],] = ("gates", stage)
+
+
+def _own_metrics(out: dict[str, Any], renames: Renames) -> None:
+    """A mapping among the metrics is one of the user's own."""
+    metrics = out.get("metrics")
+    if not isinstance(metrics, list) or "own_metrics" in out or not any(isinstance(m, dict) for m in metrics):
+        return
+    named: list[Any] = []
+    own: list[Any] = []
+    for i, metric in enumerate(metrics):
+        kept, key = (own, "own_metrics") if isinstance(metric, dict) else (named, "metrics")
+        renames[key, len(kept)] = ("metrics", i)
+        kept.append(metric)
+    out["metrics"], out["own_metrics"] = named, own
+
+
+def _gate(gate: Any, path: KeyPath, renames: Renames) -> Any:
+    """``{at_least: {metric: f1, value: 0.6}}`` is a gate of that kind, and so is ``robust``."""
+    if isinstance(gate, str):
+        renames[*path, "kind"] = written(path, renames)
+        return {"kind": gate}
     if not isinstance(gate, dict) or "kind" in gate or len(gate) != 1:
         return gate
     ((kind, params),) = gate.items()
     for part in ("kind", "params"):
-        renames["gates", position, part] = ("gates", position, kind)
+        renames[*path, part] = (*written(path, renames), kind)
     return {"kind": kind, "params": {} if params is None else params}
 
 

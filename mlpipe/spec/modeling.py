@@ -3,22 +3,19 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlpipe.core.gates import GATES, margin_error
-from mlpipe.core.metrics import METRICS
+from mlpipe.core.metrics import METRICS, wrong_name
 from mlpipe.core.threshold import RULES, validate_rule
 from mlpipe.spec.nodes import (
     Duration,
     Float,
     Int,
-    KeyPath,
     Names,
     Node,
     Wrong,
     choices,
     listed,
-    one_of,
     shown,
     unknown_names,
 )
@@ -26,9 +23,18 @@ from mlpipe.spec.nodes import (
 TaskName = Literal["binary", "multiclass", "regression"]
 Mechanism = Literal["mcar", "mar", "mnar"]
 """Why a value is missing: completely at random, at random given other features, or not at random. It says what takes its place."""
-BASELINES = ("constant", "rule")
-"""What a gate may compare with: the best constant answer, or the user's own rule."""
-MetricName = Annotated[str, one_of("metric", lambda: tuple(sorted(METRICS)))]
+
+
+def metric_name(value: str) -> str:
+    """Validator of a built-in metric's name, with its number where it has one: ``f1``, ``precision@100``, ``recall@precision=0.9``."""
+    if value in METRICS:
+        return value
+    text = str(wrong_name(value))
+    known = f"unknown metric {value!r}. {choices(value, sorted(METRICS))}"
+    raise ValueError(text if text.startswith("metric ") else known)
+
+
+MetricName = Annotated[str, AfterValidator(metric_name)]
 
 
 class Label(Node):
@@ -132,42 +138,6 @@ class Split(Node):
     )
 
 
-class Gate(Node):
-    """A condition for promotion: its kind and what that kind asks for."""
-
-    kind: Annotated[str, one_of("gate", lambda: tuple(sorted(GATES)))]
-    params: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        required, optional, *_ = GATES[self.kind]
-        known, owner = (*required, *optional), f"gate {self.kind}"
-        missing = [r for r in required if r not in self.params]
-        wrong: list[tuple[KeyPath, str]] = []
-        if missing:
-            wrong.append(((), f"{owner} needs {' and '.join(missing)}"))
-        wrong += unknown_names(self.params, known, owner)
-        wrong += [((n,), text) for n, v in self.params.items() if n in known and (text := _gate_error(n, v))]
-        if wrong:
-            raise Wrong(*((("params", *path), text) for path, text in wrong))
-        return self
-
-
-def _gate_error(name: str, value: object) -> str:
-    """What is wrong with a parameter of a gate; empty when it is right."""
-    if name == "metric":
-        known = sorted(METRICS)
-        return "" if value in known else f"unknown metric {value!r}. {choices(str(value), known)}"
-    if name == "baseline":
-        known = list(BASELINES)
-        return "" if value in known else f"unknown baseline {value!r}. {choices(str(value), known)}"
-    if name == "margin":
-        return margin_error(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
-        return f"{name} must be a number, got {shown(value)}"
-    return f"level must lie in (0, 1), got {value!r}" if name == "level" and not 0 < value < 1 else ""
-
-
 def _drift_limit(value: object) -> object:
     """A positive number, 'calibrated', or nothing."""
     if value is None or value == "calibrated":
@@ -251,3 +221,15 @@ def rule_error(rule: object) -> object:
 
 ThresholdRule = Annotated[Any, BeforeValidator(rule_error)]
 Metrics = Annotated[tuple[MetricName, ...], BeforeValidator(listed)]
+
+
+def estimator_type(estimator: Any) -> str:
+    """What scikit-learn calls an estimator: classifier, regressor or something else; empty where nothing is known."""
+    if estimator is None:
+        return ""
+    declared = getattr(estimator, "_estimator_type", None)
+    if isinstance(declared, str) or not hasattr(estimator, "__sklearn_tags__"):
+        return str(declared or "")
+    from sklearn.base import is_classifier, is_regressor
+
+    return "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else ""

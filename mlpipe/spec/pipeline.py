@@ -1,6 +1,5 @@
 """The frozen specification of one pipeline, and the checks that need more than one of its parts."""
 
-import re
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mlpipe.core.metrics import DEFAULTS, METRICS
 from mlpipe.spec.alerts import Channels, LogChannel
 from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
+from mlpipe.spec.judging import Costs, Fair, Gate, Locked, OwnMetrics, Sliced, Slices, gate_problems
 from mlpipe.spec.modeling import (
     Features,
-    Gate,
     Label,
     Metrics,
     Model,
@@ -24,6 +23,7 @@ from mlpipe.spec.modeling import (
     Split,
     TaskName,
     ThresholdRule,
+    estimator_type,
 )
 from mlpipe.spec.nodes import (
     Duration,
@@ -33,7 +33,6 @@ from mlpipe.spec.nodes import (
     Name,
     Names,
     Node,
-    Wrong,
     choices,
     duration_text,
     parse_duration,
@@ -48,14 +47,11 @@ from mlpipe.spec.probing import (
     Robustness,
     behaviour_problems,
 )
-from mlpipe.spec.recording import Recording, unreported, wrong_tags
+from mlpipe.spec.recording import Recording, owned, tagged, unreported, wrong_tags
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
 
 Problems = Iterator[tuple[KeyPath, str]]
 Deployment = Literal["dev", "stage", "prod"]
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
-_TAG_KEY = re.compile(r"(?!mlpipe/|dagster/)([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
-_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
 _MOST = 1_000_000
 ANY = "*"
 """Any key or position, in a path that stands for many."""
@@ -74,35 +70,15 @@ def _window(value: object) -> object:
     return window
 
 
-def _owners(owners: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [o for o in owners if not (_EMAIL.fullmatch(o) or re.fullmatch(r"team:.+", o))]
-    if wrong:
-        texts = f"owner {wrong[0]!r} is neither an e-mail address nor a team such as 'team:growth'"
-        raise ValueError(texts if len(wrong) == 1 else f"{texts}, and {len(wrong) - 1} more")
-    return owners
-
-
-def _tags(tags: dict[str, str]) -> dict[str, str]:
-    wrong: list[tuple[KeyPath, str]] = []
-    for key, value in tags.items():
-        if not _TAG_KEY.fullmatch(key):
-            wrong.append(((key,), f"tag key {key!r} must be letters, digits, '_', '-', '.', at most 63"))
-        if not _TAG_VALUE.fullmatch(value):
-            wrong.append(((key,), f"tag value {value!r} must be letters, digits, '_', '-', '.', at most 63"))
-    if wrong:
-        raise Wrong(*wrong)
-    return tags
-
-
 class PipelineSpec(Node):
     """Everything that mlpipe knows about one pipeline before it sees data."""
 
     name: Name
     description: str = ""
-    owners: Annotated[Names, AfterValidator(_owners)] = Field(
+    owners: Annotated[Names, AfterValidator(owned)] = Field(
         default=(), description="e-mail addresses, or teams such as 'team:growth'"
     )
-    tags: Annotated[dict[str, str], AfterValidator(_tags)] = {}
+    tags: Annotated[dict[str, str], AfterValidator(tagged)] = {}
     problem: Problem = Problem()
     partitions: Calendar
     sources: dict[Name, AnySource] = Field(min_length=1)
@@ -129,7 +105,15 @@ class PipelineSpec(Node):
     baseline: Callable[..., Any] | None = Field(
         default=None, description="the user's own rule: baseline(features) -> score"
     )
+    own_metrics: OwnMetrics = Field(default=(), description="functions of your own, told beside the metrics")
+    cost: Costs = Field(default=None, description="what errors cost: their mean is told as the metric 'cost'")
     gates: tuple[Gate, ...] = ()
+    staging_gates: tuple[Gate, ...] = Field(default=(), description="what lets a version onto staging")
+    slices: Sliced = Slices()
+    fairness: Fair = Field(default=None, description="columns by whose groups the model must not differ")
+    locked: Locked | None = Field(
+        default=None, description="part of the test window that only releases look at"
+    )
     behaviour: Behaviour = Field(default=(), description="tests of what the model answers")
     robustness: Robustness = Robustness()
     resources: Resources = Resources()
@@ -186,7 +170,7 @@ class PipelineSpec(Node):
 
     @property
     def _natural_tasks(self) -> tuple[str, ...] | None:
-        kind = _estimator_type(self.model.estimator)
+        kind = estimator_type(self.model.estimator)
         return {"classifier": ("binary", "multiclass"), "regressor": ("regression",)}.get(kind)
 
     def problems(self, tainted: Collection[KeyPath] = ()) -> Problems:
@@ -210,7 +194,20 @@ class PipelineSpec(Node):
             ((joins, of_label, ("label", "column"), ("label", "outcomes")), self._key_problems),
             (model, self._metric_problems),
             (model, self._task_problems),
-            ((("baseline",),), self._baseline_problems),
+            (
+                (
+                    (
+                        ("baseline",),
+                        ("slices",),
+                        ("fairness",),
+                        ("behaviour",),
+                        ("golden",),
+                        ("own_metrics",),
+                        ("cost",),
+                    )
+                ),
+                self._gate_problems,
+            ),
             (
                 (("behaviour",), ("features", "columns")),
                 lambda: behaviour_problems(self.behaviour, self.features.columns),
@@ -317,11 +314,15 @@ class PipelineSpec(Node):
             return
         fitting = sorted(n for n, m in METRICS.items() if any(t in m.tasks for t in task))
         named: list[tuple[KeyPath, str]] = [(("metrics", i), m) for i, m in enumerate(self.metrics)]
-        named += [
-            (("gates", i, "params", "metric"), str(g.params["metric"])) for i, g in enumerate(self.gates)
-        ]
+        for key, gates in (("gates", self.gates), ("staging_gates", self.staging_gates)):
+            asked = ((i, g.params.get("metric")) for i, g in enumerate(gates))
+            named += [
+                ((key, i, "params", "metric"), str(m))
+                for i, m in asked
+                if isinstance(m, str) and m in METRICS
+            ]
         for place, name in named:
-            if name not in fitting:
+            if not any(t in METRICS[name].tasks for t in task):
                 text = f"metric {name!r} is not for a {' or '.join(task)} model. {choices(name, fitting)}"
                 yield place, text
 
@@ -340,13 +341,18 @@ class PipelineSpec(Node):
                     f"{name} has no predict_proba; wrap it in sklearn.calibration.CalibratedClassifierCV",
                 )
 
-    def _baseline_problems(self) -> Problems:
-        for i, gate in enumerate(self.gates):
-            if gate.params.get("baseline") == "rule" and self.baseline is None:
-                yield (
-                    ("gates", i, "params", "baseline"),
-                    "the gate compares with the baseline 'rule', but the pipeline declares no 'baseline'",
-                )
+    def _gate_problems(self) -> Problems:
+        own = [m.name for m in self.own_metrics] + (["cost"] if self.cost is not None else [])
+        given: dict[str, object] = {
+            "slices": self.slices.by,
+            "fairness": self.fairness,
+            "behaviour": self.behaviour,
+            "golden": self.golden,
+            "baseline": self.baseline,
+        }
+        declared = [name for name, value in given.items() if value]
+        yield from gate_problems("gates", self.gates, own, declared)
+        yield from gate_problems("staging_gates", self.staging_gates, own, declared)
 
     def _record_problems(self) -> Problems:
         asked, place = self.record.require, ("record", "require")
@@ -382,17 +388,6 @@ class PipelineSpec(Node):
 def _related(one: KeyPath, other: KeyPath) -> bool:
     """Whether one of two paths leads to a part of what the other leads to."""
     return all(a == b or ANY in (a, b) for a, b in zip(one, other, strict=False))
-
-
-def _estimator_type(estimator: Any) -> str:
-    if estimator is None:
-        return ""
-    declared = getattr(estimator, "_estimator_type", None)
-    if isinstance(declared, str) or not hasattr(estimator, "__sklearn_tags__"):
-        return str(declared or "")
-    from sklearn.base import is_classifier, is_regressor
-
-    return "classifier" if is_classifier(estimator) else "regressor" if is_regressor(estimator) else ""
 
 
 def _templated(source: Source) -> bool:

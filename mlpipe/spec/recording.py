@@ -30,6 +30,10 @@ def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
+_TAG_KEY = re.compile(r"(?!mlpipe/|dagster/)([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}")
+
 
 class Patterns(Node):
     """Regular expressions that whole names must match."""
@@ -78,6 +82,28 @@ class Recording(Node):
         pattern = asked.names.experiment
         if experiment and pattern is not None and not re.fullmatch(pattern, experiment):
             yield "experiment", f"{experiment!r} does not match {pattern!r}"
+
+
+def owned(owners: tuple[str, ...]) -> tuple[str, ...]:
+    """Validator of owners: e-mail addresses and teams."""
+    wrong = [o for o in owners if not (_EMAIL.fullmatch(o) or re.fullmatch(r"team:.+", o))]
+    if wrong:
+        texts = f"owner {wrong[0]!r} is neither an e-mail address nor a team such as 'team:growth'"
+        raise ValueError(texts if len(wrong) == 1 else f"{texts}, and {len(wrong) - 1} more")
+    return owners
+
+
+def tagged(tags: dict[str, str]) -> dict[str, str]:
+    """Validator of tags: keys and values that Dagster takes, and that are not its own."""
+    wrong: list[tuple[KeyPath, str]] = []
+    for key, value in tags.items():
+        if not _TAG_KEY.fullmatch(key):
+            wrong.append(((key,), f"tag key {key!r} must be letters, digits, '_', '-', '.', at most 63"))
+        if not _TAG_VALUE.fullmatch(value):
+            wrong.append(((key,), f"tag value {value!r} must be letters, digits, '_', '-', '.', at most 63"))
+    if wrong:
+        raise Wrong(*wrong)
+    return tags
 
 
 def wrong_tags(patterns: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:

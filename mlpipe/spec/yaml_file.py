@@ -295,6 +295,8 @@ def _resolved(settings: dict[str, Any], base_dir: Path, report: Report) -> dict[
                 return value
         if isinstance(value, dict):
             return {k: walk(v, (*path, k)) for k, v in value.items()}
+        if isinstance(value, list) and path[0] in _LISTS:
+            return [walk(v, (*path, i)) for i, v in enumerate(value)]
         return value
 
     return {k: walk(v, (k,)) for k, v in settings.items()}
@@ -305,4 +307,9 @@ def _names_function(path: KeyPath) -> bool:
         path in FUNCTION_KEYS
         or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
         or (len(path) == 4 and path[0] == "sources" and path[2:] == ("contract", "repair"))
+        or (path[0] in _LISTS and path[-1] == "function")
     )
+
+
+_LISTS = ("gates", "staging_gates", "own_metrics")
+"""Keys of the long form whose entries may name a function."""

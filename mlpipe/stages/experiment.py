@@ -78,7 +78,7 @@ def plans(variant: Variant, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     judged = judged_by(spec)
     settings = {
         "metrics": spec.metrics,
-        "gates": [g.model_dump(mode="json") for g in judged.gates],
+        "gates": [g.to_plain() for g in judged.gates],
         "blocks": spec.blocks,
         "bootstrap": spec.bootstrap,
     }

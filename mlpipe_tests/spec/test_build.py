@@ -82,7 +82,7 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
         (
             1,
             "windw",
-        ): "unknown key 'windw'. Did you mean 'window'? Valid: alerts, automation, baseline, blocks, ",
+        ): "unknown key 'windw'. Did you mean 'window'? Valid: alerts, automation, baseline, behaviour, ",
         (4, "partitions.timezone"): "unknown time zone 'Europe/Berln'. Did you mean 'Europe/Berlin' or ",
         (
             5,
@@ -106,7 +106,7 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
             "split.valid",
         ): "'3x' is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'",
         (19, "split.tst"): "unknown key 'tst'. Did you mean 'test'? Valid: embargo, test, valid.",
-        (1, "metrics.0"): "unknown metric 'f2'. Valid: accuracy, balanced_accuracy, brier, f1, ",
+        (1, "metrics.0"): "unknown metric 'f2'. Valid: accuracy, balanced_accuracy, brier, ece, ",
         (1, "metrics.1"): "metric 'rmse' is not for a binary or multiclass model. Valid: accuracy, ",
         (
             22,
@@ -220,7 +220,7 @@ def test_what_is_missing_is_said_for_all_keys() -> None:
         ({"source": ml.Load(3)}, "source.function", "must be a function, got 3"),
         ({"source": ml.Parquet("x.parquet")}, "source", "a partitioned source needs 'event_time'"),
         ({"baseline": "rule"}, "baseline", "must be a function, got 'rule'"),
-        ({"gates": ["f1"]}, "gates.0", "must be a mapping of keys, got 'f1'"),
+        ({"gates": ["f1"]}, "gates.0", "unknown gate 'f1'. Valid: at_least"),
         (
             {"gates": [ml.gate.at_least("f1", "x")]},
             "gates.0.at_least.value",
@@ -335,7 +335,7 @@ def test_a_metric_must_fit_the_task() -> None:
     found = mistakes(model=LinearRegression(), metrics=["rmse"])
     assert set(found) == {"gates.0.at_least.metric", "gates.1.beats_champion.metric"}
     assert found["gates.0.at_least.metric"] == (
-        "metric 'f1' is not for a regression model. Valid: mae, mape, r2, rmse."
+        "metric 'f1' is not for a regression model. Valid: mae, map, mape, mrr, ndcg, p90_error, r2, rmse, smape."
     )
 
 

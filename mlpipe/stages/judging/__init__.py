@@ -6,18 +6,23 @@ from types import MappingProxyType
 
 from mlpipe.stages.judging.subject import Probed, Subject
 
+_ALONE = (
+    "slices",
+    "fairness",
+    "calibration",
+    "behaviour",
+    "robustness",
+    "resources",
+    "leakage",
+    "explanation",
+    "golden",
+    "reproduction",
+)
 PROBES: Mapping[str, str] = MappingProxyType(
     {
-        name: f"mlpipe.stages.judging.{name}:probe"
-        for name in (
-            "behaviour",
-            "robustness",
-            "resources",
-            "leakage",
-            "explanation",
-            "golden",
-            "reproduction",
-        )
+        **{name: f"mlpipe.stages.judging.{name}:probe" for name in _ALONE},
+        "lineage": "mlpipe.stages.judging.papers:lineage",
+        "documentation": "mlpipe.stages.judging.papers:documentation",
     }
 )
 """Module and function of each probe, by name; imported when it is asked for."""

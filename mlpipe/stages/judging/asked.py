@@ -1,16 +1,19 @@
 """What a model is asked: which metrics, which gates, and the comparisons that these need."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlpipe.core.bootstrap import Paired, paired
-from mlpipe.core.gates import MARGIN, level_of_gate
+from mlpipe.core.gates import GATES, MARGIN, level_of_gate, needs
 from mlpipe.core.metrics import DEFAULTS, METRICS, Scored
-from mlpipe.spec.modeling import Gate
+from mlpipe.records.codec import coerce
+from mlpipe.spec.judging import Gate
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.judging.rivals import Judged, Rival
+from mlpipe.stages.judging.rivals import Judged, Rival, own_metrics
+from mlpipe.stages.judging.subject import Subject
 
 
 def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
@@ -19,11 +22,15 @@ def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
     return fitting or tuple(DEFAULTS[task])  # type: ignore[index]
 
 
-def gates_of(spec: PipelineSpec, task: str, first: bool) -> list[Gate]:
-    """The declared gates, and one that always stands beside them.
+CHEAP = ("robust", "no_leakage", "lineage_complete")
+"""Gates that stand beside the comparison where none is declared."""
+
+
+def gates_of(spec: PipelineSpec, task: str, first: bool, trial: bool = False) -> list[Gate]:
+    """The declared gates, and one that always stands beside them; a metric that is not named is the primary one.
 
     The first model of all must beat the constant baseline. Every later one must beat the champion: by what a declared gate asks for,
-    else in the primary metric by `MARGIN`.
+    else in the primary metric by `MARGIN`. Where no gate is declared the cheap ones are asked too. A trial asks for no probe.
     """
     gates, primary = list(spec.gates), names_of(spec, task)[0]
     if not first and not any(g.kind == "beats_champion" for g in gates):
@@ -32,7 +39,49 @@ def gates_of(spec: PipelineSpec, task: str, first: bool) -> list[Gate]:
         g.kind == "beats_baseline" and g.params.get("baseline", "constant") == "constant" for g in gates
     ):
         gates.append(Gate(kind="beats_baseline", params={"metric": primary}))
-    return gates
+    if not spec.gates:
+        sliced = ("no_slice_regresses",) if spec.slices.by else ()
+        gates += [Gate(kind=kind) for kind in (*sliced, *CHEAP)]
+    asked = [_with_metric(g, primary) for g in gates]
+    return [g for g in asked if not needs(g.kind, g.params)] if trial else asked
+
+
+def staging_gates_of(spec: PipelineSpec, task: str) -> list[Gate]:
+    """What lets a version onto staging; a metric that is not named is the primary one."""
+    return [_with_metric(g, names_of(spec, task)[0]) for g in spec.staging_gates]
+
+
+def _with_metric(gate: Gate, primary: str) -> Gate:
+    if "metric" not in GATES[gate.kind].optional or gate.params.get("metric") is not None:
+        return gate
+    return Gate(kind=gate.kind, params={**gate.params, "metric": primary})
+
+
+def metrics_of(spec: PipelineSpec, task: str, gates: Sequence[Gate]) -> tuple[str, ...]:
+    """All metrics that a model is judged by: those to report, the pipeline's own, and those that gates ask for."""
+    asked = (str(g.params["metric"]) for g in gates if g.params.get("metric") is not None)
+    fitting = (n for n, m in own_metrics(spec).items() if task in m.tasks)
+    return tuple(dict.fromkeys((*names_of(spec, task), *fitting, *asked)))
+
+
+DECLARED = ("fairness", "behaviour", "golden")
+"""Keys that ask for the probe of their name."""
+
+
+def probes_of(spec: PipelineSpec, gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Probes that a gate needs, and those that the pipeline declares."""
+    found = [name for gate in gates for name in needs(gate.kind, gate.params)]
+    found += [name for name in DECLARED if getattr(spec, name)]
+    found += ["slices"] if spec.slices.by else []
+    found += ["explanation"] if spec.explain is not None else []
+    return tuple(dict.fromkeys(found))
+
+
+def functions_of(spec: PipelineSpec) -> tuple[Callable[..., Any], ...]:
+    """The user's functions that decide a judgement: their code is part of its recipe."""
+    gates = (g.params.get("function") for g in (*spec.gates, *spec.staging_gates))
+    given = (spec.baseline, *(m.function for m in spec.own_metrics), *gates)
+    return tuple(dict.fromkeys(f for f in given if f is not None))
 
 
 def pairs_of(
@@ -45,13 +94,15 @@ def pairs_of(
     number: int | None,
 ) -> dict[str, Any]:
     """The comparison that a gate asks for, as a part of its evidence: of its metric alone, at the level that is left for this try."""
-    if gate.kind not in ("beats_baseline", "beats_champion"):
+    near = gate.kind == "within" and gate.params.get("on") == "test"
+    if gate.kind not in ("beats_baseline", "beats_champion") and not near:
         return {}
     metric, level = str(gate.params["metric"]), level_of_gate(gate.kind, gate.params, number)
+    measure = own_metrics(spec).get(metric, metric)
 
     def pair(ours: Scored, theirs: Scored, rows: np.ndarray) -> dict[str, Paired]:
         """One metric of two models on the same rows."""
-        made = paired(ours, theirs, metric, rows, resamples=spec.bootstrap, level=level, seed=spec.seed)
+        made = paired(ours, theirs, measure, rows, resamples=spec.bootstrap, level=level, seed=spec.seed)
         return {metric: made}
 
     if gate.kind == "beats_baseline":
@@ -64,3 +115,68 @@ def pairs_of(
     if rival.judged is None or rival.ours is None or rival.blocks is None:
         return {}
     return {"champion": pair(rival.ours, rival.judged.scored, rival.blocks)}
+
+
+JUDGED_BY = (
+    "own_metrics",
+    "cost",
+    "staging_gates",
+    "slices",
+    "fairness",
+    "behaviour",
+    "robustness",
+    "resources",
+    "leakage",
+    "golden",
+    "explain",
+    "locked",
+    "problem",
+    "owners",
+    "description",
+)
+"""Keys of a specification that decide a judgement beside the metrics and the gates of production."""
+
+
+def told_of(spec: PipelineSpec) -> dict[str, Any]:
+    """What of these keys was given, as it stands in recipes: functions by name."""
+    given = {n for n in JUDGED_BY if getattr(spec, n) != type(spec).model_fields[n].default}
+    if not any(g.kind == "documented" for g in (*spec.gates, *spec.staging_gates)):
+        given -= {"problem", "owners", "description"}
+    plain = spec.model_dump(mode="python", include=given - {"staging_gates"})
+    for metric in plain.get("own_metrics", ()):
+        metric["function"] = metric["function"].__qualname__
+    if "staging_gates" in given:
+        plain["staging_gates"] = [g.to_plain() for g in spec.staging_gates]
+    return plain
+
+
+LEVEL = 0.95
+"""Confidence from which an improvement is more than noise."""
+
+
+def lifts(
+    spec: PipelineSpec, subject: Subject, ladder: Sequence[Judged], rival: Rival, metric: str
+) -> dict[str, dict[str, Any]]:
+    """How much better the model is than each rung of the ladder, by the primary metric, and whether that is more than noise.
+
+    Returns
+    -------
+    dict
+        By name: `value` of the rung, `lift` (positive when the model is better) with its two-sided 95% interval, and `verdict`: better,
+        worse, or noise where the interval holds zero. The champion is compared on the rows later than all that it learned from.
+    """
+    rungs = [(b.name, subject.scored, b.scored, b.values[metric], subject.blocks) for b in ladder]
+    if rival.judged is not None and rival.ours is not None and rival.blocks is not None:
+        rungs.append(("champion", rival.ours, rival.judged.scored, rival.judged.values[metric], rival.blocks))
+    told = {}
+    for name, ours, theirs, value, blocks in rungs:
+        found = paired(ours, theirs, metric, blocks, resamples=spec.bootstrap, level=LEVEL, seed=spec.seed)
+        told[name] = {"value": value, **_rung(found)}
+    return dict(coerce(told))
+
+
+def _rung(found: Paired) -> dict[str, Any]:
+    low, high = found.low, found.high
+    sure = math.isfinite(low) and math.isfinite(high)
+    verdict = "better" if sure and low > 0 else "worse" if sure and high < 0 else "noise"
+    return {"lift": found.difference, "low": low, "high": high, "verdict": verdict}

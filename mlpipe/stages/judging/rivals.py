@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.bootstrap import Interval, interval
+from mlpipe.core.catalogue import Metric, custom
+from mlpipe.core.costs import cost
 from mlpipe.core.metrics import Scored, evaluate
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
@@ -18,6 +20,8 @@ from mlpipe.stores.bundles import Bundle
 
 MOST_BLOCKS = 500
 FEW_DAYS = 5
+COST = "cost"
+LINEAR = "linear"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Rival:
     ours: Scored | None = None
     blocks: np.ndarray | None = None
     incomparable: str = ""
+    compared: np.ndarray | None = None
 
 
 def blocks_of(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
@@ -74,10 +79,20 @@ def scored_by(bundle: Bundle, rows: pd.DataFrame, y: np.ndarray) -> Scored:
     return Scored(y, bundle.predict(rows), bundle.threshold, bundle.classes)
 
 
+def own_metrics(spec: PipelineSpec) -> dict[str, Metric]:
+    """The pipeline's own metrics, by name: its functions, and what errors cost."""
+    found = {m.name: custom(m.name, m.function, m.better, needs=m.needs) for m in spec.own_metrics}
+    return found if spec.cost is None else {**found, COST: cost(spec.cost, COST)}
+
+
 def judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], blocks: np.ndarray) -> Judged:
-    """One model\'s metrics on some rows, each with its interval."""
-    values = evaluate(scored, list(names))
-    intervals = {n: interval(scored, n, blocks, resamples=spec.bootstrap, seed=spec.seed) for n in names}
+    """One model's metrics on some rows, each with its interval."""
+    own = own_metrics(spec)
+    asked = {n: own.get(n, n) for n in names}
+    values = evaluate(scored, list(asked.values()))
+    intervals = {
+        n: interval(scored, m, blocks, resamples=spec.bootstrap, seed=spec.seed) for n, m in asked.items()
+    }
     return Judged(name, scored, values, intervals)
 
 
@@ -89,8 +104,9 @@ def baselines(
     y: np.ndarray,
     names: Sequence[str],
     blocks: np.ndarray,
+    linear: Bundle | None = None,
 ) -> list[Judged]:
-    """The constant answer, and the user\'s own rule where there is one, on the judged rows."""
+    """On the judged rows the constant answer, the user's own rule where there is one, and the linear model where one was learned."""
     constant = np.asarray(bundle.extra["constant"], dtype="float64")
     scores = (
         np.tile(constant, (len(y), 1)) if bundle.task == "multiclass" else np.full(len(y), float(constant))
@@ -108,6 +124,8 @@ def baselines(
                 blocks,
             )
         )
+    if linear is not None:
+        out.append(judge(spec, LINEAR, scored_by(linear, test, y), names, blocks))
     return out
 
 
@@ -140,4 +158,4 @@ def rival_of(
     except DataError as error:
         return Rival(incomparable=f"version {champion.number} cannot score these rows: {error.what}")
     judged = judge(spec, "champion", theirs, names, blocks[later])
-    return Rival(judged, scored_by(bundle, rows, y[later]), blocks[later])
+    return Rival(judged, scored_by(bundle, rows, y[later]), blocks[later], compared=later)

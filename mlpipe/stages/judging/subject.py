@@ -41,6 +41,8 @@ class Subject:
         The store, and the clock of the run.
     seed
         Of everything that is drawn.
+    model
+        Id of the record of the training; empty in a trial.
     """
 
     spec: PipelineSpec
@@ -57,6 +59,7 @@ class Subject:
     training: Callable[[], tuple[pd.DataFrame, np.ndarray]]
     ctx: Context
     seed: int
+    model: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,22 +13,12 @@ from mlpipe.spec.mistakes import Mistake, mistakes
 from mlpipe.spec.nodes import KeyPath, choices
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import Contract
-from mlpipe.spec.yaml_file import Lines, decoded, read
+from mlpipe.spec.yaml_file import Lines, decoded, read, resolved
 
 JUDGING = frozenset(
     {
-        *(
-            "gates",
-            "metrics",
-            "cost",
-            "slices",
-            "min_support",
-            "fairness",
-            "behaviour",
-            "robustness",
-            "resources",
-        ),
-        *("leakage", "golden", "explain", "bootstrap", "blocks", "min_tenure"),
+        *("gates", "staging_gates", "metrics", "own_metrics", "cost", "slices", "fairness", "behaviour"),
+        *("robustness", "resources", "leakage", "golden", "explain", "bootstrap", "blocks", "min_tenure"),
     }
 )
 """Keys of a pipeline that decide about a model that is trained already."""
@@ -53,7 +43,12 @@ def judged_by(spec: PipelineSpec, path: Path) -> PipelineSpec:
         why = "decides nothing about a trained model" if of_pipeline else "is no key of a pipeline"
         found.append(Mistake((key,), f"{key!r} {why}. {choices(key, known)}"))
         del settings[key]
-    given, renames = normalise(settings, lambda key, text: found.append(Mistake(key, text)))
+
+    def report(key: KeyPath, text: str) -> None:
+        found.append(Mistake(key, text))
+
+    given, renames = normalise(settings, report)
+    given = resolved(given, spec.base_dir, report)
     return _checked(spec, given, path, _placed(path, lines, renames), found)
 
 
@@ -150,7 +145,9 @@ def _checked(
         )
         wrong += [Mistake(key, text) for key, text in made.problems() if key[:1] and key[0] in given]
     except ValidationError as error:
-        wrong += mistakes(error)
+        # A name that was not found is also no function; that is said once.
+        told = [m.path for m in found]
+        wrong += [m for m in mistakes(error) if not any(m.path[: len(t)] == t for t in told)]
     if wrong:
         count = "1 mistake" if len(wrong) == 1 else f"{len(wrong)} mistakes"
         findings = tuple(dict.fromkeys(Finding(m.text, where=place(m.path)) for m in wrong))

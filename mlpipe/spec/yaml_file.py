@@ -220,7 +220,7 @@ def build_mapping(
         )
 
     def resolve(plain: dict[str, Any], report: Report) -> dict[str, Any]:
-        return _resolved(plain, base_dir, report)
+        return resolved(plain, base_dir, report)
 
     named = _named(dict(settings))
     return build(
@@ -283,7 +283,7 @@ def _named(settings: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _resolved(settings: dict[str, Any], base_dir: Path, report: Report) -> dict[str, Any]:
+def resolved(settings: dict[str, Any], base_dir: Path, report: Report) -> dict[str, Any]:
     """Settings in the long form with functions and estimators in the place of their names."""
 
     def walk(value: Any, path: KeyPath) -> Any:

@@ -89,7 +89,8 @@ class Context:
     """Everything a stage may touch.
 
     `upstream` gives the frame of a Dagster asset for some partition keys, by source; `upstream_read` says which of its materializations
-    that is, by source and key.
+    that is, by source and key. `measured`: facts by probe that were found about the model before and stand, for to ask again would give
+    others.
     """
 
     store: Store
@@ -106,6 +107,7 @@ class Context:
     log: Callable[[str], None] = _silent
     upstream: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
     upstream_read: Mapping[tuple[str, str], Input] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def need(self, asset: str, keys: Sequence[str], pipeline: str) -> dict[str, Head]:
         """Heads of all keys.

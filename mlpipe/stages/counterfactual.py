@@ -5,7 +5,7 @@ champion that the other policy would have had by then. What is made lies in a fo
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from mlpipe.stores.local import LocalBackend
 from mlpipe.stores.overlay import Overlay
 from mlpipe.stores.store import Store
 
+MEASURED = ("resources", "reproduction")
+"""Probes whose facts are taken from the record, where it has them: a clock would give others today, and nothing is trained here."""
 MADE_BY_HAND = ("promote", "override", "rollback", "acknowledge")
 
 
@@ -191,7 +193,9 @@ class Counterfactual:
         """The evaluation under the other policy: on what it read, knowing of this chain what it knew of its own."""
         heads = MemoryHeads([head_of(r) for r in pinned(evaluation, self.past.store)])
         known = _Known(self.ledger, self._reached[_knew(self.past.ledger, evaluation, entry)])
-        ctx = self._context(evaluation, entry, heads, known)
+        found = evaluation.data.get("judged") or {}
+        measured = {name: found[name] for name in MEASURED if name in found}
+        ctx = replace(self._context(evaluation, entry, heads, known), measured=measured)
         (judged,) = run_stage(evaluate.STAGE, self.spec, [evaluation.partition], ctx)
         return judged
 

@@ -115,6 +115,10 @@ def test_whatever_the_numbers_a_hole_is_filled_within_what_was_seen(rows: Any) -
         assert ((made[~known[:, j], j] >= seen.min()) & (made[~known[:, j], j] <= seen.max())).all()
 
 
+def test_the_middle_of_numbers_near_the_greatest_is_one_of_them() -> None:
+    assert middle(np.array([1.7e308, 1.7e308])) == 1.7e308
+
+
 def test_no_row_and_many_rows() -> None:
     chained = chain(holed(0, 3, [1]), [1])
     assert filled(np.zeros((0, 3)), chained).shape == (0, 3)

@@ -64,6 +64,8 @@ def test_orders_are_compared():
         ("c", 3, 2),
         ("d", 4, 3),
     ]
+    far = moved(now, {**now, "d": 5.0}, most=3)
+    assert [(m["feature"], m["place"], m["was"]) for m in far] == [("d", 4, 1), ("a", 1, 2), ("b", 2, 3)]
     assert moved({"a": 1.0}, {"a": 1.0, "z": 0.5}) == []
 
 

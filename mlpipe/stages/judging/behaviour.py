@@ -45,7 +45,8 @@ def probe(subject: Subject) -> Probed:
         A test names a column that there is not, changes it in a way that does not suit it, or a file of rows cannot be used.
     """
     frame = model_frame(subject.rows, subject.bundle.features)
-    facts, report = [], []
+    facts: list[dict[str, Any]] = []
+    report: list[dict[str, Any]] = []
     matrix: dict[str, dict[str, list[int]]] = {}
     for number, test in enumerate(subject.spec.behaviour):
         where = f"pipeline {subject.spec.name}, partition {subject.key}, behaviour {test.name!r}"

@@ -34,6 +34,7 @@ def test_what_the_champion_goes_by_is_laid_beside():
     assert probe(subject_of(logistic())).facts["champion"] is None
 
 
+@pytest.mark.long
 def test_shap_values_of_a_linear_model_are_weights_times_distances():
     pytest.importorskip("shap")
     rng = np.random.default_rng(0)

@@ -107,7 +107,7 @@ def _told_apart(subject: Subject) -> dict[str, Any]:
 def _train_rows(subject: Subject) -> pd.DataFrame:
     """Rows of the train part: of a few partitions, evenly spaced, where reading all would be for nothing."""
     spec = subject.spec
-    if subject.ctx is None or spec.partitions.every == "none":
+    if spec.partitions.every == "none":
         return subject.training()[0]
     keys = by_part(spec, spec.partitions.before(subject.key, spec.training_window)).get("train", ())
     return collect(spec, [keys[i] for i in _spaced(len(keys), PARTITIONS)], subject.ctx).rows

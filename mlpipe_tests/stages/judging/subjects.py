@@ -25,6 +25,7 @@ def settings(**changes: Any) -> Any:
         "golden": None,
         "explain": Explain(),
         "bootstrap": 100,
+        "partitions": SimpleNamespace(every="none"),
         "label": SimpleNamespace(name="left"),
         "model": SimpleNamespace(trusted=()),
     }
@@ -53,7 +54,7 @@ def subject_of(bundle: Any, frame: pd.DataFrame | None = None, y: Any = None, **
         "champion_scored": None,
         "compared": None,
         "training": lambda: train,
-        "ctx": None,
+        "ctx": SimpleNamespace(measured={}),
         "seed": 0,
     }
     return Subject(**{**given, **changes})

@@ -173,9 +173,9 @@ class Counterfactual:
         then = _ruled(self.past.ledger, entry)
         name = str(entry.details["evaluation_record"])
         evaluation = from_bytes(self.past.store.get_record(self.spec.name, name), name)
-        judged = self._judged(entry, evaluation)
-        known = MemoryHeads([head_of(judged)])
-        ctx = self._context(evaluation, entry, known, self.ledger)
+        heads = MemoryHeads([head_of(r) for r in pinned(evaluation, self.past.store)])
+        judged = self._judged(entry, evaluation, heads)
+        ctx = self._context(evaluation, entry, heads, self.ledger)
         (released,) = run_stage(release.STAGE, self.spec, [evaluation.partition], ctx)
         number = int(released.data["version"])
         self._numbers.setdefault(int(entry.version or 0), number)
@@ -189,9 +189,8 @@ class Counterfactual:
         )
         return Case(entry, evaluation, then, now)
 
-    def _judged(self, entry: Entry, evaluation: Record) -> Record:
+    def _judged(self, entry: Entry, evaluation: Record, heads: MemoryHeads) -> Record:
         """The evaluation under the other policy: on what it read, knowing of this chain what it knew of its own."""
-        heads = MemoryHeads([head_of(r) for r in pinned(evaluation, self.past.store)])
         known = _Known(self.ledger, self._reached[_knew(self.past.ledger, evaluation, entry)])
         found = evaluation.data.get("judged") or {}
         measured = {name: found[name] for name in MEASURED if name in found}

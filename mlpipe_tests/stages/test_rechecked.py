@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import beta
 
 from mlpipe.ledger.chain import Ledger
+from mlpipe.spec.modeling import Retrain
 from mlpipe.spec.overlaid import contracted_by
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.past import Past
@@ -57,3 +58,21 @@ def test_the_contract_that_was_in_force_fails_no_day_that_it_passed(past: Past, 
     assert found["false_alarms"]["failed"] == 0 and found["rules"] == []
     nothing = rechecked(past, past.spec, (), tmp_path)
     assert nothing["validated"] == 0 and nothing["false_alarms"]["rate"] is None
+
+
+def test_a_day_of_drift_or_of_a_fallen_metric_was_not_fine(past: Past, tmp_path: Path) -> None:
+    drifting, falling = day(MONITORED[1]), day(MONITORED[0])
+    spec = past.spec.model_copy(update={"retrain": Retrain(performance=0.05)})
+    other = Past(spec, past.store, past.ledger)
+    seen = other.newest("monitor")
+    alarm = {"verdict": "drift", "data": {**seen[drifting].data, "alarms": ["hours"]}}
+    other.records[seen[drifting].id] = seen[drifting].model_copy(update=alarm)
+    found = {d["day"]: d for d in rechecked(other, spec, days(LAST), tmp_path)["days"]}
+    assert (found[drifting]["standing"], found[drifting]["why"]) == ("not_fine", "drift of hours")
+    # The world turned round before the day, and its window of three days tells.
+    fall = other.state.versions[1].details["metrics"]["roc_auc"] - seen[falling].data["head"]["rolling"]
+    assert fall > 0.05 and found[falling]["standing"] == "not_fine"
+    assert found[falling]["why"] == f"roc_auc had fallen by {fall:.3g}"
+    # Where the policy names no decline, none is seen.
+    silent = rechecked(past, past.spec, [falling], tmp_path / "b")["days"]
+    assert [d["standing"] for d in silent] == ["fine"]

@@ -135,7 +135,7 @@ def asked(
             raise MlpipeError(f"--inject {text!r} names no partition of the replay", fix=fix)
         faults[key] = fault
     codes = [code_version(spec, name) for name in (*HISTORY, *TRAINING, *MONITOR)]
-    decisive = [chosen, faults, codes, spec.min_tenure, spec.gates]
+    decisive = [chosen, faults, codes, spec.min_tenure, [g.to_plain() for g in spec.gates]]
     own = f"replay-{keys[0]}-{keys[-1]}-{digest(str(decisive))[:8]}".replace(":", "")
     return Asked(first, last, chosen, ledger or own, faults)
 

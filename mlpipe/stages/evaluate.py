@@ -33,7 +33,6 @@ from mlpipe.stages.judging.asked import (
     told_of,
 )
 from mlpipe.stages.judging.rivals import (
-    LINEAR,
     Judged,
     baselines,
     blocks_of,
@@ -43,6 +42,7 @@ from mlpipe.stages.judging.rivals import (
     scored_by,
 )
 from mlpipe.stages.judging.subject import Probed, Subject
+from mlpipe.stages.linear import LINEAR
 from mlpipe.stages.runner import Plan, Result, Stage, output, stored
 from mlpipe.stages.splits import judging, parts
 from mlpipe.stores.bundles import Bundle

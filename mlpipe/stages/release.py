@@ -57,13 +57,9 @@ def _nothing(head: Head) -> Result:
 def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
     evaluation = record_of(ctx, head, spec.name)
     gates = [GateDecision.from_dict(d) for d in evaluation.data["gates"]]
+    gates += [GateDecision.from_dict(d) for d in evaluation.data.get("staging_gates", ())]
     bundle, model = str(evaluation.data["bundle"]), str(evaluation.data["model_record"])
-    if not any(i.name == "bundle" and i.id == bundle for i in evaluation.inputs):
-        raise DataError(
-            "the evaluation does not belong to the model that it names",
-            where=f"{spec.name}, partition {key}",
-            fix="Materialize model and evaluation again.",
-        )
+    _check_evidence(spec, key, evaluation, ctx)
     champion = ctx.ledger.state().champion
     if champion is not None and champion.bundle == bundle:
         return _already(spec, champion, evaluation)
@@ -78,6 +74,7 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
         "run": ctx.run.id,
         **({"attempt": ctx.run.attempt} if ctx.run.attempt else {}),
         **({"inject": ctx.run.inject} if ctx.run.inject else {}),
+        **({"looks": evaluation.data["looks"]} if evaluation.data.get("looks") is not None else {}),
     }
     decision = decide(
         ctx.ledger,
@@ -91,6 +88,26 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
         details=details,
     )
     return _result(spec, key, evaluation, decision, gates, ctx)
+
+
+def _check_evidence(spec: PipelineSpec, key: str, evaluation: Record, ctx: Context) -> None:
+    """Raise a `DataError` where the evaluation says nothing about the model of the partition as it is now."""
+    bundle = str(evaluation.data["bundle"])
+    where, fix = f"{spec.name}, partition {key}", "Materialize model and evaluation again."
+    if not any(i.name == "bundle" and i.id == bundle for i in evaluation.inputs):
+        raise DataError("the evaluation does not belong to the model that it names", where=where, fix=fix)
+    if not evaluation.data["gates"]:
+        raise DataError("the evaluation holds no decision of a gate", where=where, fix=fix)
+    model = ctx.heads.find(f"{spec.name}/model", [key]).get(key)
+    if model is None or "bundle" not in model.outputs:
+        raise DataError("the model of the evaluation is gone", where=where, fix=fix)
+    if model.outputs["bundle"].id != bundle:
+        raise DataError(
+            f"the evaluation is of another model ({bundle}) than the one that was trained since "
+            f"({model.outputs['bundle'].id})",
+            where=where,
+            fix=f"Materialize {spec.name}/evaluation again.",
+        )
 
 
 def _already(spec: PipelineSpec, champion: Version, evaluation: Record) -> Result:

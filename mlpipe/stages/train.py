@@ -28,6 +28,7 @@ from mlpipe.stages.deadline import TooSlowError, deadline
 from mlpipe.stages.estimators import Part, fitted
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.inject import injected
+from mlpipe.stages.linear import learned_linear
 from mlpipe.stages.repeats import Repeats, told
 from mlpipe.stages.runner import Plan, Result, Stage, output
 from mlpipe.stages.sources import call_any, defined
@@ -132,7 +133,7 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
         return _refusal(error, *_with_copies(repeats, split, base, findings))
     base, findings = _with_copies(repeats, split, base, findings)
     learned = split.masks["train"] | split.masks["valid"]
-    y = injected(ctx.run.inject, encoding.encode(data.rows[data.label]), learned, spec.seed)
+    y = injected(ctx.run.inject, encoding.encode(data.rows[data.label]), learned, spec.seed, data.rows)
     if ctx.run.inject:
         findings.append(Found(what=f"a fault was put in on purpose: {ctx.run.inject}"))
         base["inject"] = ctx.run.inject
@@ -255,7 +256,9 @@ def _fit(
     threshold, extra = _thresholds(spec, encoding, y[masks["train"]], y[masks["valid"]], valid.X, scores, key)
     bundle = replace(draft, threshold=threshold, extra=extra)
     grid = _score_grid(encoding, scores)
+    simple, missed = learned_linear(spec, encoding, train, valid, kinds, y[masks["valid"]], where, ctx.store)
     outputs = [
+        *simple,
         output("bundle", ctx.store.put_bundle(bundle, trusted=spec.model.trusted)),
         output("score_grid", ctx.store.put_bytes(grid.to_bytes(), "grid", ".json")),
         output(
@@ -281,7 +284,7 @@ def _fit(
         from mlpipe.stages import imputing
 
         details["missing"] = imputing.told(estimator.steps[0][1], train.X)
-    result = _result(base | details, outputs, made, findings, data, encoding)
+    result = _result(base | details, outputs, made, [*findings, *missed], data, encoding)
     return replace(result, params=description.learned(spec, estimator), plots=plots)
 
 
@@ -294,13 +297,10 @@ def _result(
     encoding: Encoding,
 ) -> Result:
     rows, threshold = details["rows"], details["threshold"]
-    cut = "" if threshold is None else f", threshold {threshold:.4g}"
+    cut = f", threshold {threshold:.4g}" if threshold is not None else ""
     head = {k: details[k] for k in ("task", "data_end", "chosen_until", "window")} | {"used": len(data.used)}
-    shown = (
-        f"{details['window'][0]} to {details['window'][1]}"
-        if data.rows[DAY].nunique() > 1
-        else details["window"][0]
-    )
+    first, last = details["window"]
+    shown = f"{first} to {last}" if data.rows[DAY].nunique() > 1 else first
     return Result(
         outputs=tuple(outputs),
         metrics=tuple(MetricValue(name=f"rows_{n}", value=float(v), split="model") for n, v in rows.items()),
@@ -395,4 +395,4 @@ def _score_grid(encoding: Encoding, scores: np.ndarray) -> Grid:
     return build(grid)
 
 
-STAGE = Stage("train", "model", "2", plans)
+STAGE = Stage("train", "model", "3", plans)

@@ -226,13 +226,13 @@ def test_hindsight_scores_the_same_rows_by_the_live_and_by_the_first_champion(tm
 def test_shuffled_labels_leave_the_judging_rows_alone() -> None:
     y = np.arange(10.0)
     learned = np.arange(10) < 7
-    out = inject.injected("shuffled-labels", y, learned, seed=3)
+    out = inject.injected("shuffled-labels", y, learned, 3, pd.DataFrame())
     assert (
         sorted(out[:7]) == list(range(7)) and list(out[7:]) == [7, 8, 9] and list(out[:7]) != list(range(7))
     )
-    assert inject.injected("", y, learned, seed=3) is y
+    assert inject.injected("", y, learned, 3, pd.DataFrame()) is y
     with pytest.raises(NotFoundError, match="unknown fault 'shuffled'"):
-        inject.injected("shuffled", y, learned, seed=3)
+        inject.injected("shuffled", y, learned, 3, pd.DataFrame())
 
 
 def test_a_model_with_a_fault_is_worse_says_so_and_is_no_reuse_of_the_good_one(

@@ -15,13 +15,13 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion
 from mlpipe.stages.dataset import DAY
 from mlpipe.stages.frames import TIME
+from mlpipe.stages.linear import LINEAR
 from mlpipe.stages.train import rule_scores
 from mlpipe.stores.bundles import Bundle
 
 MOST_BLOCKS = 500
 FEW_DAYS = 5
 COST = "cost"
-LINEAR = "linear"
 
 
 @dataclass(frozen=True)

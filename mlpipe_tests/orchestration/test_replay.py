@@ -22,6 +22,8 @@ from mlpipe.orchestration.lived import gathered
 from mlpipe.orchestration.replay import asked, replaying
 from mlpipe.orchestration.runs import Request, run
 from mlpipe.orchestration.runtime import ledger_of
+from mlpipe.stages.counterfactual import Counterfactual
+from mlpipe.stages.past import Past
 from mlpipe.stores.store import Store
 from mlpipe.stores.verify import verify
 from mlpipe.views.lived import Replay as Lived
@@ -272,6 +274,17 @@ def test_killed_at_random_and_resumed_it_comes_to_the_same(
     opened = Store.open(tmp_path / "home/mlpipe")
     assert not verify(opened).problems
     assert ledger_of(made.spec, opened).verify() == []
+
+
+def test_the_gates_that_were_in_force_decide_the_past_as_they_did(
+    lived: tuple[World, Lived], tmp_path: Path
+) -> None:
+    world, lived_through = lived
+    past = Past(world.spec, world.store, world.ledger)
+    cases = list(Counterfactual(past, world.spec, tmp_path, fresh=True).decide(past.keys()))
+    outcomes = [a.outcome for a in lived_through.attempts]
+    assert sorted(c.now.verdict for c in cases) == sorted(outcomes) and all(c.same for c in cases)
+    assert [c.now.verdict for c in cases if c.registered.details.get("inject")] == ["refused"]
 
 
 def test_every_record_answers_who_why_which_data_which_code_and_how_to_repeat_it(

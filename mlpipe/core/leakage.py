@@ -146,7 +146,11 @@ def told_apart(train: pd.DataFrame, test: pd.DataFrame, seed: int) -> tuple[floa
         else binned(both[n]).astype("float64")
         for n in both
     ]
-    table = np.column_stack(columns)
+    # Of a column without a value nothing is learned, and the bins of boosting do not take it.
+    held = [c for c in columns if np.isfinite(c[::2]).any()]
+    if not held:
+        return 0.5, each
+    table = np.column_stack(held)
     model = HistGradientBoostingClassifier(
         max_iter=ROUNDS, max_leaf_nodes=LEAVES, max_bins=63, early_stopping=False, random_state=seed
     )

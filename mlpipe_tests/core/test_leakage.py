@@ -66,9 +66,19 @@ def test_bins_are_quantiles_and_nulls_stand_apart():
 
 def test_kinds_of_rows_are_told_apart_by_what_moved():
     rng = np.random.default_rng(2)
-    train, test = (pd.DataFrame({"a": rng.normal(size=600), "b": rng.choice(list("xyz"), 600)}) for _ in range(2))
+    train, test = (
+        pd.DataFrame({"a": rng.normal(size=600), "b": rng.choice(list("xyz"), 600)}) for _ in range(2)
+    )
     auc, each = told_apart(train, test, seed=0)
     assert 0.42 < auc < 0.58 and all(v < 0.58 for v in each.values())
     auc, each = told_apart(train, test.assign(a=test["a"] + 2), seed=0)
     assert auc > 0.85 and each["a"] > 0.85 and each["b"] < 0.58
     assert np.isnan(told_apart(train.head(10), test, seed=0)[0])
+
+
+def test_a_column_without_a_value_tells_nothing_apart() -> None:
+    rng = np.random.default_rng(5)
+    train, test = (pd.DataFrame({"x": rng.normal(size=60), "ghost": np.nan}) for _ in range(2))
+    score, each = told_apart(train, test, seed=0)
+    assert 0 < score < 1 and set(each) == {"x", "ghost"}
+    assert told_apart(train[["ghost"]], test[["ghost"]], seed=0)[0] == 0.5

@@ -47,7 +47,8 @@ def model_card(
             for m in evaluation.metrics
         ),
         "",
-        "Fairness between groups: not tested.",
+        *_slices(evaluation),
+        *_fairness(evaluation),
         "",
         "## Gates",
         *(f"* **{g.verdict}** {escaped(g.sentence)}" for g in gates),
@@ -57,6 +58,43 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _slices(evaluation: Record) -> list[str]:
+    facts = (evaluation.data.get("judged") or {}).get("slices")
+    if facts is None:
+        return ["Slices: not judged."]
+    rows = [
+        f"| {escaped(str(s['slice']))} | {s['rows']} | {_number(s['value'])} | {_number(s['difference'])} |"
+        for s in facts["slices"]
+    ]
+    return [
+        f"Slices by {facts['metric']}, with at least {facts['min_support']} rows:",
+        "",
+        "| slice | rows | value | beside the champion |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _fairness(evaluation: Record) -> list[str]:
+    facts = (evaluation.data.get("judged") or {}).get("fairness")
+    if facts is None:
+        return ["Fairness between groups: not tested."]
+    told = [
+        f"* {escaped(column)}: {measure} {_number(found['value'])}"
+        for column, by in facts["columns"].items()
+        for measure, found in by["measures"].items()
+    ]
+    told += [
+        f"* {escaped(str(u['column']))}: not tested ({escaped(str(u['why']))})" for u in facts["not_tested"]
+    ]
+    return ["Fairness between groups:", "", *told]
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _interval(low: float | None, high: float | None) -> str:

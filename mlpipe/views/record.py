@@ -9,6 +9,7 @@ from mlpipe.index.rows import Note
 from mlpipe.records.differences import leaves
 from mlpipe.records.record import MetricValue, Record
 from mlpipe.views.comparison import Subject, judging, metric_key, number_text
+from mlpipe.views.judged import as_tables
 from mlpipe.views.table import printable, table
 
 MOST = 12
@@ -73,6 +74,7 @@ def as_text(shown: Shown, *, every: bool = False) -> str:
     parts = [
         "\n".join(lines),
         _metrics(subject),
+        *as_tables(record),
         _params(record, every=every),
         _findings(record, every=every),
     ]

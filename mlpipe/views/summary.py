@@ -11,10 +11,11 @@ from mlpipe.spec.calendar import DISTANT_PAST, WHOLE
 from mlpipe.spec.nodes import duration_text
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stores.verify import Usage
+from mlpipe.views.judged import as_tables
 from mlpipe.views.table import table
 
 Heads = Mapping[str, Mapping[str, Head]]
-SHOWN = ("test", "constant", "rule", "champion")
+SHOWN = ("test", "constant", "rule", "linear", "champion")
 WEEK = 7
 
 
@@ -92,7 +93,8 @@ def _judged(record: Record) -> str:
     head = ["model" if s == "test" else s for s in splits]
     drawn = record.params.get("blocks") or ("rows" if record.partition == WHOLE else "days")
     title = f"Judged for {record.partition} on {record.data.get('rows', 0):,} rows, 95% intervals by resampling {drawn}:"
-    return "\n".join([title, table(["metric", *head], rows), "", table(["gate", "why"], gates)])
+    parts = [f"{title}\n{table(['metric', *head], rows)}", *as_tables(record), table(["gate", "why"], gates)]
+    return "\n\n".join(parts)
 
 
 def _value(metric: MetricValue | None) -> str:

@@ -206,6 +206,8 @@ def _months(past: Past, both: Both, name: str) -> list[dict[str, Any]]:
     out = []
     for month, pairs in months.items():
         then, now = ([x for x in map(side, pairs) if x is not None] for side in pick)
+        if not (then or now):
+            continue
         out.append(
             {
                 "month": month,

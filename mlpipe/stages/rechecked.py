@@ -57,7 +57,8 @@ def rechecked(
     -------
     dict
         Plain values. ``false_alarms``: fine days, how many of them fail now, the rate in [0, 1] (None without a fine day) and its exact
-        95% interval (Clopper and Pearson). ``not_judged`` and ``not_fine`` count the other days. ``rules``: of each rule that is broken
+        95% interval (Clopper and Pearson). ``passed`` is the same of all days that passed then,
+        whatever was seen later; ``not_judged`` and ``not_fine`` count the days that are not fine. ``rules``: of each rule that is broken
         on a day that fails, on how many days and on how many fine ones. ``days`` one by one.
 
     Raises
@@ -87,6 +88,7 @@ def rechecked(
         "stretch": [looked[0], looked[-1]] if looked else [],
         "validated": len(looked),
         "false_alarms": _rate([d for d in days if d["standing"] == "fine"]),
+        "passed": _rate([d for d in days if d["then"] == "pass"]),
         "not_judged": _rate([d for d in days if d["standing"] == "not_judged"]),
         "not_fine": _rate([d for d in days if d["standing"] == "not_fine"]),
         "rules": _rules(days),

@@ -230,6 +230,10 @@ def checks_text(found: Mapping[str, Any]) -> str:
         f"{found['pipeline']}: this contract fails {fine['failed']} of {_count(fine['days'], 'fine day')}{_percent(fine)},"
         f" {found['stretch'][0]} to {found['stretch'][1]}."
     )
+    passed = found["passed"]
+    parts.append(
+        f"Of {_count(passed['days'], 'day')} that passed then, whatever was seen later, it fails {passed['failed']}{_percent(passed)}."
+    )
     for name, text in (
         ("not_fine", "were not fine"),
         ("not_judged", "passed then, and were never judged since"),

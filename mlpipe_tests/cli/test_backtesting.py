@@ -88,6 +88,9 @@ def test_a_contract_on_the_past(call: Call, tmp_path: Path) -> None:
     code, out, _ = call("backtest", "checks", "churn", "--contract", "tighter.yaml")
     rate = found["false_alarms"]
     assert code == 0 and f"fails {rate['failed']} of {rate['days']} fine day" in out and "hours" in out
+    assert (
+        f"Of 34 days that passed then, whatever was seen later, it fails {found['passed']['failed']} (" in out
+    )
     code, out, _ = call("backtest", "checks", "churn", "--to", day(3))
     assert code == 0 and "this contract fails 0 of 0 fine days, 2024-01-01 to 2024-01-04." in out
 

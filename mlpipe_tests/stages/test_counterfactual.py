@@ -97,11 +97,11 @@ def test_what_followed_equals_scoring_by_brute_force(past: Past, tmp_path: Path)
     # The second model and the champion of then on the days until the third: by hand.
     second = found["cases"][1]["followed"]
     stretch = range(TRAINED[1], TRAINED[2])
-    y = np.concatenate([truth(n) for n in stretch])
+    known = np.concatenate([truth(n) for n in stretch])
     for who, number in (("candidate", 2), ("champion", 1)):
-        scores = np.concatenate([bundles[number].predict(rows(day(n))[FEATURES]) for n in stretch])
-        assert second[who] == pytest.approx(roc_auc_score(y, scores), abs=1e-9)
-    assert (second["days"], second["rows"]) == (3, len(y))
+        made = np.concatenate([bundles[number].predict(rows(day(n))[FEATURES]) for n in stretch])
+        assert second[who] == pytest.approx(roc_auc_score(known, made), abs=1e-9)
+    assert (second["days"], second["rows"]) == (3, len(known))
 
 
 def test_a_stretch_without_candidates_has_none(past: Past, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_a_planted_tightening_reports_the_rate_that_a_count_by_hand_gives(past: 
     assert (rate["low"], rate["high"]) == pytest.approx((low, high))
     assert found["not_fine"]["days"] == len(drifted)
     assert found["not_judged"]["failed"] == len(fails - fine - drifted)
+    assert (found["passed"]["days"], found["passed"]["failed"]) == (LAST, len(fails))
     (rule,) = found["rules"]
     assert "hours" in rule["rule"] and (rule["days"], rule["fine_days"]) == (len(fails), len(fine & fails))
     assert sorted(past.store.backend.list()) == before, "the store is only read"

@@ -258,13 +258,13 @@ def _fit(
     grid = _score_grid(encoding, scores)
     simple, missed = learned_linear(spec, encoding, train, valid, kinds, y[masks["valid"]], where, ctx.store)
     outputs = [
-        *simple,
         output("bundle", ctx.store.put_bundle(bundle, trusted=spec.model.trusted)),
         output("score_grid", ctx.store.put_bytes(grid.to_bytes(), "grid", ".json")),
         output(
             "score_profile",
             ctx.store.put_bytes(to_bytes(profile(score_frame(bundle, scores), grid)), "profile", ".bin"),
         ),
+        *simple,
     ]
     lines = {**logged, **curves.staged(estimator, {"train": train, "valid": valid})}
     made = [output(name, ctx.store.put_json(points, "curve")) for name, points in lines.items()]

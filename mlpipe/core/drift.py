@@ -1,27 +1,43 @@
 """Drift between two profiles on one grid: arithmetic on counts, no rows are touched.
 
 Alarms watch the population stability index on about ten bins of the reference, for which limits can be
-calibrated; the Kolmogorov-Smirnov and Jensen-Shannon distances are reported beside it.
+calibrated; other distances, and what chance alone would make of as many rows, are reported beside it. An
+alarm goes by an effect size, never by a p-value alone: over a million rows any shift is significant.
+
+Evidently's PSI differs from this one, for its bins are others: they are chosen anew for each comparison, from
+both samples together, so that values far out in a heavy tail stretch equally wide bins until nearly all rows
+lie in one, and a shift of all of them is hardly seen. Bins that follow from the reference alone give one
+reference one scale, on which days can be compared and limits learned; values beyond it have bins of their own.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from mlpipe.core.coarse import coarse_bins, coarsen, grouped
+from mlpipe.core.abreast import Abreast, Basis, abreast, basis, measured
+from mlpipe.core.coarse import coarse_bins, grouped
+from mlpipe.core.distances import MAJOR, MODERATE, Band, Floats, band, psi, stability_index
 from mlpipe.core.grid import ColumnGrid, Grid
 from mlpipe.core.profile import ColumnProfile, Profile
 from mlpipe.errors import DataError, did_you_mean
 
-Band = Literal["stable", "moderate", "major", "unknown"]
-Floats = NDArray[np.float64]
+__all__ = [
+    "MAJOR",
+    "MODERATE",
+    "Band",
+    "ColumnDrift",
+    "alarms",
+    "band",
+    "calibrate",
+    "check",
+    "compare",
+    "default_excluded",
+    "psi",
+    "share",
+]
 
-MODERATE, MAJOR = 0.1, 0.25
-EPSILON = 1e-4
 LOW_CARDINALITY = 12
 """Numeric columns with at most this many different values raise no alarm by default, as months have."""
 FEW_WINDOWS = 20
@@ -29,7 +45,10 @@ FEW_WINDOWS = 20
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """How far a column has moved from its reference.
+    """How far a column has moved from its reference: effect sizes, and the chance of as much without drift.
+
+    Formulas and sources stand in `mlpipe.core.distances`. Coarse bins are those of `mlpipe.core.coarse`: nulls,
+    infinities and unseen categories have bins of their own there, so their drift is drift.
 
     Attributes
     ----------
@@ -41,8 +60,26 @@ class ColumnDrift:
         Kolmogorov-Smirnov distance of the values that are not null, in [0, 1], on the full grid: never above
         that of the raw values, and below it by at most the share of one bin. NaN for categories, or when one
         side has no values.
-    js
-        Jensen-Shannon distance (base 2) on coarse bins, in [0, 1]. NaN when one side has no rows.
+    ks_p
+        Chance of as great a `ks` without drift, if rows were independent. NaN where `ks` is.
+    js, hellinger
+        Jensen-Shannon (base 2) and Hellinger distance on coarse bins, in [0, 1]. NaN when one side has no
+        rows.
+    kl
+        Kullback-Leibler divergence from the reference on coarse bins, in nats, in [0, inf). NaN when one side
+        has no rows.
+    chi2, chi2_p, cramers_v
+        Chi-squared statistic on coarse bins, its p-value if rows were independent, and Cramér's V, its effect
+        size, in [0, 1]. NaN when one side has no rows.
+    wasserstein
+        Area between the distribution functions of the finite values, in units of the column (dates in
+        seconds): L. Kantorovich, "On the translocation of masses", 1942. Rows of a bin are taken at their
+        mean, so it equals the distance of the raw values wherever one function stays above the other in a
+        bin, and is elsewhere off by less than the spread inside that bin, times its share of the rows. NaN for
+        categories, or when one side has no finite values.
+    wasserstein_sd
+        The same in standard deviations of the reference. NaN where that is unknown, or is 0 and the column
+        moved.
     null_rate_change
         Share of nulls now minus that of the reference, in [-1, 1]. NaN when one side has no rows.
     unseen_rate
@@ -62,57 +99,20 @@ class ColumnDrift:
     rows_reference: int
     rows_current: int
     band: Band
+    ks_p: float
+    kl: float
+    hellinger: float
+    chi2: float
+    chi2_p: float
+    cramers_v: float
+    wasserstein: float
+    wasserstein_sd: float
 
-
-def psi(reference_counts: ArrayLike, current_counts: ArrayLike, *, epsilon: float = EPSILON) -> float:
-    """Population stability index of two histograms on the same bins.
-
-    Parameters
-    ----------
-    reference_counts, current_counts
-        Non-negative counts, shape (bins,) both.
-    epsilon
-        In (0, 1). Shares below it are raised to it, so that a bin which is empty on one side has a finite
-        price; a bin empty on both sides costs nothing. Shares are not scaled back to one: the largest excess
-        is `bins * epsilon`.
-
-    Returns
-    -------
-    float
-        Sum over bins of ``(p - q) * ln(p / q)``, with the shares p of the reference and q of the current
-        counts. At least 0, 0 for equal shares, the same in both directions. NaN when one side counts nothing.
-
-    Raises
-    ------
-    DataError
-        The shapes differ, a count is negative, or epsilon is out of range.
-
-    Notes
-    -----
-    Without any drift, n and m independent rows on B bins give about (B - 1)(1/n + 1/m) [2]_: with ten bins
-    and 100 rows "moderate" is noise.
-
-    References
-    ----------
-    .. [1] N. Siddiqi, "Credit Risk Scorecards", Wiley 2006 (formula and the bands 0.1 and 0.25).
-    .. [2] B. Yurdakul, J. Naranjo, "Statistical properties of the population stability index", J. Risk Model
-    Validation 2020.
-    """
-    reference, current = np.asarray(reference_counts, np.float64), np.asarray(current_counts, np.float64)
-    if reference.shape != current.shape or reference.ndim != 1:
-        raise DataError(f"psi needs two histograms of one shape. Got {reference.shape} and {current.shape}.")
-    if (reference < 0).any() or (current < 0).any():
-        raise DataError("psi needs counts, and some of these are negative.")
-    if not 0.0 < epsilon < 1.0:
-        raise DataError(f"The 'epsilon' parameter of psi must be in (0, 1). Got {epsilon} instead.")
-    return float(_psi(reference, current, epsilon))
-
-
-def band(value: float) -> Band:
-    """Band of a PSI: below 0.1 "stable", from 0.1 "moderate", from 0.25 "major"; NaN is "unknown"."""
-    if math.isnan(value):
-        return "unknown"
-    return "stable" if value < MODERATE else "moderate" if value < MAJOR else "major"
+    @property
+    def p(self) -> float:
+        """Chance of as much drift without any: of a number the smaller of both tests, doubled (Bonferroni), else that of chi-squared."""
+        tests = [p for p in (self.chi2_p, self.ks_p) if not math.isnan(p)]
+        return min(1.0, len(tests) * min(tests)) if tests else math.nan
 
 
 def compare(
@@ -141,9 +141,31 @@ def compare(
         raise DataError(
             f"Not on the grid: {', '.join(unknown)}.", fix=did_you_mean(unknown[0], sorted(grid.columns))
         )
+    base = basis(grid, reference, tuple(grid.columns if columns is None else columns))
+    return check(base, abreast(base, current))
+
+
+def check(base: Basis, current: Abreast) -> dict[str, ColumnDrift]:
+    """Drift of a window against a prepared reference, as `compare` has it; its cost does not depend on rows or history.
+
+    Parameters
+    ----------
+    base
+        The reference, made once by `mlpipe.core.abreast.basis`.
+    current
+        The window: days made by `mlpipe.core.abreast.abreast`, once each, and summed by `together`.
+    """
+    values = measured(base, current)
+    by_name = {name: found.tolist() for name, found in vars(values).items()}
     return {
-        name: _compare_column(name, grid.columns[name], reference, current)
-        for name in (grid.columns if columns is None else columns)
+        column: ColumnDrift(
+            column=column,
+            rows_reference=base.reference.rows,
+            rows_current=current.rows,
+            band=band(by_name["psi"][i]),
+            **{name: found[i] for name, found in by_name.items()},
+        )
+        for i, column in enumerate(base.columns)
     }
 
 
@@ -263,52 +285,6 @@ def default_excluded(grid: Grid, reference: Profile, named: Collection[str] = ()
     return reasons
 
 
-def _psi(reference: Floats, current: Floats, epsilon: float) -> Floats:
-    """PSI over the last axis; NaN where one side is empty."""
-    with np.errstate(invalid="ignore"):
-        p = np.maximum(reference / reference.sum(axis=-1, keepdims=True), epsilon)
-        q = np.maximum(current / current.sum(axis=-1, keepdims=True), epsilon)
-    return np.asarray(((p - q) * np.log(p / q)).sum(axis=-1))
-
-
-def _compare_column(name: str, column_grid: ColumnGrid, reference: Profile, current: Profile) -> ColumnDrift:
-    then, now = reference.column(name, column_grid), current.column(name, column_grid)
-    counts_then, counts_now, _ = coarsen(column_grid, then, now)
-    value = psi(counts_then, counts_now)
-    comparable = then.rows > 0 and now.rows > 0
-    return ColumnDrift(
-        column=name,
-        psi=value,
-        ks=_ks(then, now) if column_grid.kind == "numeric" else math.nan,
-        js=_js(counts_then, counts_now) if comparable else math.nan,
-        null_rate_change=now.nulls / now.rows - then.nulls / then.rows if comparable else math.nan,
-        unseen_rate=now.unseen_rows / now.rows if now.rows else 0.0,
-        rows_reference=then.rows,
-        rows_current=now.rows,
-        band=band(value),
-    )
-
-
-def _ks(reference: ColumnProfile, current: ColumnProfile) -> float:
-    def steps(column: ColumnProfile) -> NDArray[Any]:
-        return np.cumsum(np.concatenate([column.infinities[:1], column.counts, column.infinities[1:]]))
-
-    then, now = steps(reference), steps(current)
-    if not then[-1] or not now[-1]:
-        return math.nan
-    return float(np.abs(then / then[-1] - now / now[-1]).max())
-
-
-def _js(reference: NDArray[np.int64], current: NDArray[np.int64]) -> float:
-    p, q = reference / reference.sum(), current / current.sum()
-    middle = (p + q) / 2
-    divergence = 0.0
-    for side in (p, q):
-        held = side > 0
-        divergence += float(np.sum(side[held] * np.log2(side[held] / middle[held]))) / 2
-    return math.sqrt(min(max(divergence, 0.0), 1.0))
-
-
 def _window_psi(
     column_grid: ColumnGrid, reference: ColumnProfile, days: Sequence[ColumnProfile], window: int
 ) -> Floats:
@@ -318,7 +294,7 @@ def _window_psi(
     for row, day in enumerate(days, start=1):
         rolling[row] = rolling[row - 1] + grouped(groups, day, len(labels))
     whole = grouped(groups, reference, len(labels))
-    return _psi(whole.astype(np.float64), rolling[window:] - rolling[:-window], EPSILON)
+    return stability_index(whole.astype(np.float64), rolling[window:] - rolling[:-window])
 
 
 def _check_versions(grid: Grid, profiles: Sequence[Profile]) -> None:

@@ -117,8 +117,8 @@ def build(frame: pd.DataFrame, *, version: int = 1, bins: int = 1024) -> Grid:
         Number of the grid within its pipeline.
     bins
         Numeric bins within the range of the data, at least 2. With no more different values than that each
-        has a bin of its own; else bins hold equal shares of the rows, and a value that fills two shares alone
-        gets its own.
+        has a bin of its own; else bins hold equal shares of the rows, the first and the last share are halved
+        down to single rows (some ten bins more), and a value that fills two shares alone gets its own.
 
     Returns
     -------
@@ -235,9 +235,12 @@ def _edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     if distinct.size <= bins:
         right = np.arange(1, distinct.size)
     else:
-        targets = np.arange(1, bins) * (values.size / bins)
+        share = values.size / bins
+        # The outermost shares are halved down to a row: far out in a heavy tail one bin would hold most of the range.
+        halves = share / np.exp2(np.arange(1, np.floor(np.log2(share)) + 1))
+        targets = np.concatenate([halves[::-1], np.arange(1, bins) * share, values.size - halves])
         hit = np.searchsorted(np.cumsum(counts), targets, side="right")
-        heavy = hit[counts[hit] >= 2 * values.size / bins]
+        heavy = hit[counts[hit] >= 2 * share]
         right = np.unique(np.concatenate([hit, heavy + 1]))
         right = right[(right > 0) & (right < distinct.size)]
     low, high = distinct[right - 1], distinct[right]

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 import mlpipe as ml
-from mlpipe.stages import evaluate
+from mlpipe.errors import DataError
+from mlpipe.stages import evaluate, release, train
 from mlpipe.stages.locked import unlocked
 from mlpipe_tests.stages.pipelines import DATA, TRAINING, World, day, days, scheduled, spec_of, written
 
@@ -43,3 +44,13 @@ def test_only_a_release_decision_looks_and_each_look_is_counted(world) -> None:
     assert made.run(evaluate.STAGE, spec, [day(28)])[day(28)].data["looks"] == 1
     apart = made.run_all(TRAINING, spec, [day(32)], **scheduled())["evaluate"][day(32)]
     assert apart.data["looks"] == 1
+
+
+def test_a_release_refuses_evidence_that_is_of_another_model(world) -> None:
+    made, spec = world
+    key = day(30)
+    made.run_all((train.STAGE, evaluate.STAGE), spec, [key], **scheduled())
+    other = spec.model_copy(update={"min_rows": 60, "threshold": 0.9})
+    made.run(train.STAGE, other, [key], **scheduled())
+    with pytest.raises(DataError, match="the evaluation is of another model"):
+        made.run(release.STAGE, spec, [key], **scheduled())

@@ -34,6 +34,7 @@ from mlpipe.stages.judging.asked import (
 )
 from mlpipe.stages.judging.rivals import (
     Judged,
+    Rival,
     baselines,
     blocks_of,
     judge,
@@ -174,23 +175,7 @@ def _work(asked: Asked) -> Result:
     challenger = judge(spec, "challenger", scored_by(bundle, test, y), names, blocks)
     ladder = baselines(spec, asked.key, bundle, test, y, names, blocks, _linear(asked))
     rival = rival_of(spec, bundle, champion, test, y, names, blocks)
-    subject = Subject(
-        spec=spec,
-        key=asked.key,
-        bundle=bundle,
-        rows=test,
-        y=y,
-        scored=challenger.scored,
-        blocks=blocks,
-        names=names,
-        champion=champion.bundle if champion and rival.judged else None,
-        champion_scored=rival.judged.scored if rival.judged else None,
-        compared=rival.compared,
-        training=partial(_training, asked, Encoding(bundle.task, bundle.classes)),
-        ctx=ctx,
-        seed=spec.seed,
-        model=head.record,
-    )
+    subject = _subject(asked, bundle, test, y, challenger, blocks, rival)
     found = probed(subject, () if asked.trial else probes_of(spec, [*gates, *staging]))
     compared = asked.number if rival.judged else None
     evidence = Evidence(
@@ -220,6 +205,35 @@ def _work(asked: Asked) -> Result:
         data={**result.data, "ladder": lift},
         artifacts=(*kept, *result.artifacts),
         plots=plots,
+    )
+
+
+def _subject(
+    asked: Asked,
+    bundle: Bundle,
+    test: pd.DataFrame,
+    y: np.ndarray,
+    challenger: Judged,
+    blocks: np.ndarray,
+    rival: Rival,
+) -> Subject:
+    spec, champion = asked.spec, asked.champion
+    return Subject(
+        spec=spec,
+        key=asked.key,
+        bundle=bundle,
+        rows=test,
+        y=y,
+        scored=challenger.scored,
+        blocks=blocks,
+        names=tuple(challenger.values),
+        champion=champion.bundle if champion and rival.judged else None,
+        champion_scored=rival.judged.scored if rival.judged else None,
+        compared=rival.compared,
+        training=partial(_training, asked, Encoding(bundle.task, bundle.classes)),
+        ctx=asked.ctx,
+        seed=spec.seed,
+        model=asked.head.record,
     )
 
 

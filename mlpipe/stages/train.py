@@ -235,8 +235,7 @@ def _fit(
     findings: list[Found],
     ctx: Context,
 ) -> Result:
-    masks = split.masks
-    X = model_frame(data.rows, kinds)
+    masks, X = split.masks, model_frame(data.rows, kinds)
     labels = encoding.decode(y)
     train, valid = (Part(X[masks[p]].reset_index(drop=True), labels[masks[p]]) for p in ("train", "valid"))
     ctx.log(f"{spec.name}: learning from {len(train.y):,} rows and {len(kinds)} features")
@@ -269,15 +268,14 @@ def _fit(
     lines = {**logged, **curves.staged(estimator, {"train": train, "valid": valid})}
     made = [output(name, ctx.store.put_json(points, "curve")) for name, points in lines.items()]
     heard, plots = curves.judged(lines, estimator)
-    chosen = split.chosen_until if spec.partitions.every != "none" else None
-    end = spec.partitions.window(key).start if spec.partitions.every != "none" else None
+    timed = spec.partitions.every != "none"
     details = {
         "task": encoding.task,
         "classes": encoding.classes,
         "threshold": threshold,
         "split": split.bounds,
-        "chosen_until": chosen,
-        "data_end": end,
+        "chosen_until": split.chosen_until if timed else None,
+        "data_end": spec.partitions.window(key).start if timed else None,
         **heard,
     }
     if spec.features.missing:

@@ -145,7 +145,7 @@ def interval(
     if not np.isfinite(at).all():
         note = "All resamples lie on one side of the value."
         return Interval(math.nan, math.nan, level, resamples, count, told, note)
-    (low, high), note = _quantiles(values, level, count, at)
+    (low, high), note = quantiles(values, level, count, at)
     return Interval(low, high, level, resamples, count, told, note)
 
 
@@ -212,21 +212,25 @@ def numbered(blocks: ArrayLike, rows: int, resamples: int, level: float) -> tupl
     return codes, len(names)
 
 
-def _draws(blocks: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each block was drawn, in pieces of shape (r, B)."""
+def _draws(blocks: int, resamples: int, seed: int, size: int) -> Iterator[Floats]:
+    """How often each block was drawn, `size` of them at a time, in pieces of shape (r, B)."""
     rng = np.random.default_rng(seed)
-    step = max(1, DRAWS // blocks)
+    step = max(1, DRAWS // max(blocks, size))
     for start in range(0, resamples, step):
         r = min(step, resamples - start)
-        places = rng.integers(0, blocks, size=(r, blocks)) + blocks * np.arange(r)[:, None]
+        places = rng.integers(0, blocks, size=(r, size)) + blocks * np.arange(r)[:, None]
         yield np.bincount(places.ravel(), minlength=r * blocks).reshape(r, blocks).astype(np.float64)
 
 
 def drawn(
-    functions: list[Callable[[Floats], Floats]], blocks: int, resamples: int, seed: int
+    functions: list[Callable[[Floats], Floats]],
+    blocks: int,
+    resamples: int,
+    seed: int,
+    size: int | None = None,
 ) -> list[Floats]:
-    """Values (R,) of each function of block weights, in the same resamples."""
-    pieces = [[f(counts) for f in functions] for counts in _draws(blocks, resamples, seed)]
+    """Values (R,) of each function of block weights, in the same resamples; of `size` blocks each, of all where None."""
+    pieces = [[f(counts) for f in functions] for counts in _draws(blocks, resamples, seed, size or blocks)]
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
 
@@ -266,7 +270,8 @@ def minus(a: Floats, b: Floats) -> Floats:
     return np.where(np.abs(a - b) <= 1e-12 * np.maximum(np.abs(a), np.abs(b)), 0.0, a - b)
 
 
-def _quantiles(values: Floats, level: float, blocks: int, at: list[float]) -> tuple[list[float], str]:
+def quantiles(values: Floats, level: float, blocks: int, at: list[float]) -> tuple[list[float], str]:
+    """Quantiles of the resamples that are defined, and what is to be noted; nan when too few are."""
     defined, notes = _defined(values, level)
     if blocks < FEW:
         notes.insert(0, f"{blocks} blocks are few: the interval is likely too narrow.")

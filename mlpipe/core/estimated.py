@@ -11,9 +11,9 @@ drift, and that is what the gap between estimate and truth, once it is known, te
 
 The interval is for what the labels will say. Blocks of labelled rows, as many as the window has, are drawn again and again, and each time
 the truth is compared with the estimate for the same rows (by a calibration that has not seen their blocks): so it allows for the chance
-in labels, for days on which all goes wrong together, and for a calibration that is off. Measured in 25 simulations of 40 labelled blocks
-and 8 windows of 7 blocks each, all of 250 rows, intervals at 95% held the truth in 90 to 93% (in 89 to 94% when the windows drift); estimates
-were too high by 0.002 on average.
+in labels, for days on which all goes wrong together, and for a calibration that is off. Measured in 25 simulations of 40 labelled
+blocks and 8 windows of 7 blocks each, all of 250 rows, intervals at 95% held the truth in 90 to 93% (in 89 to 94% when the windows
+drift); estimates were too high by 0.002 on average.
 
 References
 ----------

@@ -179,7 +179,9 @@ def kind_of(column: "pd.Series[Any]") -> Kind:
 
 
 def numeric_values(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """A settled numeric or boolean column as floats, shape (rows,); nulls are NaN, dates count from 1970."""
+    """A settled numeric or boolean column as floats, shape (rows,), not to be written to; nulls are NaN, dates count from 1970."""
+    if column.dtype == np.float64:
+        return column.to_numpy()
     if column.dtype.kind not in "mM":
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     unit = getattr(column.dtype, "unit", None) or np.datetime_data(column.to_numpy().dtype)[0]

@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -44,9 +45,14 @@ def add(commands: Any) -> None:
         commands,
         "promote",
         promote,
-        "Make a registered version the champion.",
-        "Its recorded gates must have passed; --override promotes all the same, and is recorded as such.\n\n"
-        'example:\n  mlpipe promote flights 7 --reason "the gate on f1 was set too high" --override',
+        "Make a registered version the champion, or put it onto staging.",
+        "Its recorded gates must have passed: to go to production all, onto staging those that are declared for it. --override promotes "
+        "all the same, and is recorded as such. What stands on staging answers nobody: it is read as PIPELINE@staging.\n\n"
+        'examples:\n  mlpipe promote flights 7 --reason "the gate on f1 was set too high" --override\n'
+        '  mlpipe promote flights 8 --to staging --reason "for the load test"',
+    )
+    promote_.add_argument(
+        "--to", choices=("staging", "production"), default="production", help="default: production"
     )
     promote_.add_argument("version", type=int, help="number of the version")
     promote_.add_argument("--reason", required=True, help="why; recorded")
@@ -145,12 +151,21 @@ def promote(args: argparse.Namespace) -> int:
     """`mlpipe promote`."""
     from mlpipe.ledger import promotion
     from mlpipe.orchestration.runtime import who
+    from mlpipe.stages.evidence import against_promotion, against_staging
 
-    spec, _, ledger = _asked(args)
-    entry = promotion.promote(
-        ledger, args.version, who(), args.reason, now=datetime.now(UTC), override=args.override
+    spec, store, ledger = _asked(args)
+    staging = args.to == "staging"
+    entry = (promotion.stage if staging else promotion.promote)(
+        ledger,
+        args.version,
+        who(),
+        args.reason,
+        now=datetime.now(UTC),
+        override=args.override,
+        objections=partial(against_staging if staging else against_promotion, spec, store),
     )
-    return _decided(args, spec, ledger, entry, f"{_moved(spec.name, entry)} now.")
+    told = f"{spec.name}@{entry.version} is on staging" if staging else _moved(spec.name, entry)
+    return _decided(args, spec, ledger, entry, f"{told} now.")
 
 
 def rollback(args: argparse.Namespace) -> int:

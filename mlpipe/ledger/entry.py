@@ -234,7 +234,19 @@ class Entry(Draft):
     def describe(self) -> str:
         """Who did what and when, as part of a sentence."""
         about = f" version {self.version}" if self.version is not None else ""
-        return f"{self.kind}{about} by {self.actor} ({self.role}) at {spell_time(self.recorded_at)}"
+        return f"{self.decision}{about} by {self.actor} ({self.role}) at {spell_time(self.recorded_at)}"
+
+    @property
+    def stages(self) -> bool:
+        """Whether it puts a version onto staging: a claim of that stage, which an mlpipe that knows no staging reads as any claim."""
+        return self.kind == "claim" and self.to_stage == "staging"
+
+    @property
+    def decision(self) -> str:
+        """The kind, as people are told it."""
+        if not self.stages:
+            return self.kind
+        return "stage by override" if self.details.get("override") else "stage"
 
     def _plain(self) -> dict[str, Any]:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -24,8 +24,8 @@ class Version:
     `registered_at` is when the registration took effect; `data_end` the end of the data it was trained on;
     `trigger` why the training was started. `details` are those of the registration. `reason` is that of the
     last decision about the version, `decision` its kind (promote, refuse, override, rollback), None while
-    there is none; `entries` the numbers of all entries about it, the registration first. A version that was
-    rolled back stays marked for good.
+    there is none (a move onto staging decides nothing yet); `entries` the numbers of all entries about it,
+    the registration first. A version that was rolled back stays marked for good.
     """
 
     number: int
@@ -42,10 +42,12 @@ class Version:
     entries: tuple[int, ...]
 
     def fields(self) -> Fields:
-        """What an entry about this version says of it."""
-        return Fields(
-            version=self.number, bundle=self.bundle, evaluation=self.evaluation, from_stage=self.stage
-        )
+        """What an entry about this version says of it.
+
+        A version on staging is spelled as the candidate that it still is: so a chain also folds where staging is not known.
+        """
+        stage = "candidate" if self.stage == "staging" else self.stage
+        return Fields(version=self.number, bundle=self.bundle, evaluation=self.evaluation, from_stage=stage)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class State:
     anchor
         The first champion ever, or None.
     challenger
-        The newest candidate that was registered after the champion, or None. Newest by `registered_at`, then
+        The newest candidate (on staging or not) that was registered after the champion, or None. Newest by `registered_at`, then
         number.
     paused
         True from a rollback until it is acknowledged: no automatic promotion.
@@ -242,7 +244,17 @@ class _Fold:
             raise _impossible(entry, "It claims nothing: details['name'] is missing.")
         if name in self.claims:
             raise _impossible(entry, f"It claims {name!r}, which entry {self.claims[name]} claimed before.")
+        if entry.stages:
+            self._stage(entry)
         self.claims[name] = entry.number
+
+    def _stage(self, entry: Entry) -> None:
+        version = self._version(entry)
+        _expect(entry, "stage", (entry.from_stage, version.stage), ("candidate", "candidate"))
+        entries = (*version.entries, entry.number)
+        self.versions[version.number] = replace(
+            version, stage="staging", reason=entry.reason, entries=entries
+        )
 
     def _acknowledge(self, entry: Entry) -> None:
         if not self.paused:
@@ -252,7 +264,8 @@ class _Fold:
 
     def _move(self, entry: Entry) -> None:
         version = self._version(entry)
-        _expect(entry, "stage", (entry.from_stage, entry.to_stage), (version.stage, "production"))
+        before = version.fields()["from_stage"]
+        _expect(entry, "stage", (entry.from_stage, entry.to_stage), (before, "production"))
         _expect(entry, "champion", (entry.from_version, entry.to_version), (self.champion, version.number))
         if version.number == self.champion:
             raise _impossible(entry, f"Version {version.number} is champion already.")
@@ -353,7 +366,7 @@ class _Fold:
 
 
 def _challenger(versions: Iterable[Version], champion: Version | None) -> Version | None:
-    open_ones = [v for v in versions if v.stage == "candidate"]
+    open_ones = [v for v in versions if v.stage in ("candidate", "staging")]
     if champion is not None:
         open_ones = [v for v in open_ones if _age(v) > _age(champion)]
     return max(open_ones, key=_age, default=None)

@@ -1,11 +1,11 @@
-"""The operations that decide: release, promote, roll back, acknowledge. The rule is that of `mlpipe.ledger.rule`.
+"""The operations that decide: release, stage, promote, roll back, acknowledge. The rule is that of `mlpipe.ledger.rule`.
 
 The operations decide on what holds and add the decision right after it (`Ledger.transact`);
 after a lost race they decide again, so of two who promote at once exactly one wins, and the other is judged
 against the winner. Each operation may be repeated after a crash.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,11 @@ __all__ = [
     "promote",
     "register_or_find",
     "rollback",
+    "stage",
 ]
+
+Objections = Callable[[Version], Sequence[str]]
+"""Sentences on what stands against a version besides what the ledger says: its evidence."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ def decide(
 
     made = ledger.transact(plan)
     decided = ledger.state().versions[version.number]
-    last = made or ledger.entries()[decided.entries[-1] - 1]
+    about = (ledger.entries()[number - 1] for number in reversed(decided.entries))
+    last = made or next(entry for entry in about if not entry.stages)
     return Decision(
         version=decided,
         promoted=last.kind != "refuse",
@@ -164,6 +169,7 @@ def promote(
     now: datetime,
     override: bool = False,
     role: str = "human",
+    objections: Objections = lambda version: (),
 ) -> Entry:
     """Make `version` champion by hand.
 
@@ -175,7 +181,9 @@ def promote(
         Who, why, as what, and when it takes effect (aware).
     override
         Promote although its gates did not pass or were decided against another champion than today's, or
-        although its bundle was rolled back. Recorded as an override, with its reason.
+        although its bundle was rolled back, or in spite of `objections`. Recorded as an override, with its reason.
+    objections
+        What stands against the evidence of the version.
 
     Raises
     ------
@@ -183,16 +191,68 @@ def promote(
         Somebody else changed the champion meanwhile.
     LedgerError
         No such version; it is champion; or, without `override`: its gates did not pass, they were decided
-        against another champion than today's, or its bundle was rolled back.
+        against another champion than today's, its bundle was rolled back, or there are `objections`.
     """
     before = ledger.state()
 
     def plan(state: State) -> Draft:
         _check_same_champion(ledger, before, state)
-        _check_by_hand(ledger, state, version, override)
+        _check_by_hand(ledger, state, version, override, objections)
         case = Fields(actor=actor, role=role, reason=reason, effective_at=now, trigger="manual")
         case |= _move(state, state.versions[version])
         return Draft(kind="override" if override else "promote", **case)
+
+    return ledger.transact(plan)
+
+
+def stage(
+    ledger: Ledger,
+    version: int,
+    actor: str,
+    reason: str,
+    *,
+    now: datetime,
+    override: bool = False,
+    role: str = "human",
+    objections: Objections = lambda version: (),
+) -> Entry:
+    """Put the candidate `version` onto staging by hand. The champion stays as it is.
+
+    Parameters
+    ----------
+    version
+        Number of a registered version that is a candidate.
+    actor, reason, role, now
+        Who, why, as what, and when it takes effect (aware).
+    override
+        Do it in spite of `objections`, or although its bundle was rolled back. Recorded with the entry.
+    objections
+        What the gates of staging, and the evidence that they were decided on, say against the version.
+
+    Raises
+    ------
+    LedgerError
+        No such version; it is no candidate; or, without `override`: its bundle was rolled back, or there are `objections`.
+    """
+
+    def plan(state: State) -> Draft:
+        found = state.registered(version, where=ledger.folder)
+        if found.stage != "candidate":
+            where = {"staging": "on staging", "production": "in production"}.get(found.stage, found.stage)
+            raise LedgerError(
+                f"Version {version} is {where} already.",
+                where=ledger.folder,
+                fix="Only a candidate is put onto staging.",
+            )
+        reasons = [*objections(found), *_rolled_back(state, found)]
+        _check_reasons(ledger, version, "put onto staging", reasons, override)
+        case = Fields(actor=actor, role=role, reason=reason, effective_at=now, trigger="manual")
+        case |= found.fields() | Fields(to_stage="staging")
+        case["details"] = {
+            "name": f"staging of version {version}",
+            **({"override": True} if override else {}),
+        }
+        return Draft(kind="claim", **case)
 
     return ledger.transact(plan)
 
@@ -268,16 +328,16 @@ def _move(state: State, version: Version) -> Fields:
 def _refusal(version: Version, verdict: Verdict) -> Fields:
     text = " ".join(verdict.reasons)
     short = text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…"
-    return version.fields() | Fields(
-        to_stage=version.stage, reason=short, details={"reasons": list(verdict.reasons)}
-    )
+    case = version.fields()
+    details = {"reasons": list(verdict.reasons)}
+    return case | Fields(to_stage=case["from_stage"], reason=short, details=details)
 
 
 def _later(moment: datetime, state: State) -> datetime:
     return max(moment, state.champion_since or moment)
 
 
-def _check_by_hand(ledger: Ledger, state: State, number: int, override: bool) -> None:
+def _check_by_hand(ledger: Ledger, state: State, number: int, override: bool, objections: Objections) -> None:
     version = state.registered(number, where=ledger.folder)
     if state.champion is not None and state.champion.number == number:
         raise LedgerError(f"Version {number} is champion already.", where=ledger.folder, fix="Nothing to do.")
@@ -285,15 +345,24 @@ def _check_by_hand(ledger: Ledger, state: State, number: int, override: bool) ->
     if version.details.get("gates_passed") is not True:
         reasons.append(str(version.details.get("gate_sentence") or "Its gates did not pass."))
     other = compared_with(state, version.details.get("champion"))
-    reasons += other
-    if state.was_rolled_back(version.bundle):
-        reasons.append("Its bundle was rolled back before.")
+    reasons += [*other, *objections(version), *_rolled_back(state, version)]
+    again = "Evaluate it against the champion of today, or" if other else ""
+    _check_reasons(ledger, number, "promoted", reasons, override, again)
+
+
+def _rolled_back(state: State, version: Version) -> list[str]:
+    return ["Its bundle was rolled back before."] if state.was_rolled_back(version.bundle) else []
+
+
+def _check_reasons(
+    ledger: Ledger, number: int, what: str, reasons: Sequence[str], override: bool, instead: str = ""
+) -> None:
     if reasons and not override:
-        again = "Evaluate it against the champion of today, or promote" if other else "Promote"
+        fix = f"{instead} promote it all the same with --override; its reason is kept in the ledger.".strip()
         raise LedgerError(
-            f"Version {number} may not be promoted: {' '.join(reasons)}",
+            f"Version {number} may not be {what}: {' '.join(reasons)}",
             where=ledger.folder,
-            fix=f"{again} it all the same with --override; its reason is kept in the ledger.",
+            fix=fix[0].upper() + fix[1:],
         )
 
 

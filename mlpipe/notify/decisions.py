@@ -32,12 +32,16 @@ _TOLD = {
         "error",
         lambda e: f"{_model(e, e.from_version)} was rolled back to {_model(e, e.to_version)}",
     ),
+    "stage": _Told("promoted", "info", lambda e: f"{_model(e, e.version)} was put onto staging"),
+    "stage by override": _Told(
+        "promoted", "warning", lambda e: f"{_model(e, e.version)} was put onto staging by an override of its gates"
+    ),
     "claim": _Told("retrain", "info", lambda e: f"A retraining of {e.pipeline} was started"),
     "acknowledge": _Told(
         "acknowledged", "info", lambda e: f"The rollback of {e.pipeline} was acknowledged: promotion is automatic again"
     ),
 }  # fmt: skip
-"""What is told of each kind of entry. A registration alone is no news: the decision about it follows."""
+"""What is told of each kind of decision. A registration alone is no news: the decision about it follows."""
 
 
 def of_entries(
@@ -60,12 +64,12 @@ def of_entries(
     return [
         _alert(e, _numbers(metrics.get(e.version), first), link)
         for e in entries
-        if e.kind in _TOLD and e.recorded_at > after
+        if e.decision in _TOLD and e.recorded_at > after
     ]
 
 
 def _alert(entry: Entry, numbers: dict[str, float], link: str) -> Alert:
-    told = _TOLD[entry.kind]
+    told = _TOLD[entry.decision]
     title = told.title(entry)
     before = entry.from_version if entry.kind in ("promote", "override") else None
     parts = [
@@ -101,7 +105,7 @@ def _numbers(metrics: object, first: Sequence[str]) -> dict[str, float]:
 def _fields(entry: Entry, numbers: dict[str, float]) -> dict[str, Any]:
     given = {
         "entry": entry.number,
-        "decision": entry.kind,
+        "decision": entry.decision,
         "version": entry.version,
         "from_version": entry.from_version,
         "to_version": entry.to_version,
@@ -109,7 +113,7 @@ def _fields(entry: Entry, numbers: dict[str, float]) -> dict[str, Any]:
         "role": entry.role,
         "trigger": entry.trigger,
         "effective_at": entry.effective_at.isoformat(),
-        "claim": entry.details.get("name") if entry.kind == "claim" else None,
+        "claim": entry.details.get("name") if entry.decision == "claim" else None,
         "metrics": numbers or None,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -26,7 +26,7 @@ def as_table(name: str, entries: Sequence[Entry], state: State, ledger: str | No
         [
             str(e.number),
             f"{e.effective_at:%Y-%m-%d %H:%M}",
-            e.kind,
+            e.decision,
             "" if e.version is None else f"{name}@{e.version}",
             e.actor,
             e.trigger or "",

@@ -21,8 +21,10 @@ from mlpipe.cli.decisions import moment_of
 from mlpipe.errors import MlpipeError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.promotion import Candidate, decide
+from mlpipe.records.codec import to_bytes
 from mlpipe.stores.store import Store
 from mlpipe_tests.cli.test_cli import Told, command, one_paragraph
+from mlpipe_tests.index.made import record, training
 from mlpipe_tests.orchestration.conftest import NO_TELEMETRY
 from mlpipe_tests.stores.models import bundle_of
 
@@ -281,6 +283,64 @@ def test_a_ledger_that_does_not_exist_is_an_error_with_those_that_do(
     one_paragraph(cli(*arguments, "--ledger", "../x"), 4, "no ledger '../x'", "Valid: dev, weekly.")
 
 
+def judged(folder: Path, version: int, gates: list[tuple[str, str]], older: bool = False) -> None:
+    """Register a version whose staging gates were decided as `gates` say (kind, verdict), an hour after the training or before it."""
+    store = Store.open(str(folder / "home/mlpipe"))
+    model = training(version, pipeline="shop", asset="shop/model")
+    said = [
+        {"gate": k, "kind": k, "verdict": v, "sentence": f"{k}: {v}ed"}
+        | {"limit": None, "observed": None, "interval": None, "evidence": []}
+        for k, v in gates
+    ]
+    data = {"bundle": f"bundle-{version}", "model_record": model.id, "staging_gates": said}
+    when = model.recorded_at + timedelta(hours=-1 if older else 1)
+    made = record(version, "evaluate", pipeline="shop", asset="shop/evaluation", data=data, recorded_at=when)
+    for one in (model, made):
+        store.add_record("shop", one.id, to_bytes(one))
+    case = Candidate(
+        f"bundle-{version}", made.id, local("2024-02-11"), "backfill", "backfill", True, champion=2
+    )
+    named = {"model_record": model.id, "evaluation_record": made.id}
+    told = {"actor": "ana", "reason": "by hand", "now": local("2024-02-12")}
+    assert decide(ledger_at(folder), case, details=named, **told).version.number == version
+
+
+def test_onto_staging_by_the_gates_that_are_declared_for_it(cli: Cli, folder: Path) -> None:
+    told = cli("promote", "shop", "3", "--to", "staging", "--reason", "load test")
+    assert told.out == "shop@3 is on staging now. Ledger entry 7.\n", "none is declared"
+    declared = PROJECT.replace("shop(", 'shop(gates={"staging": [ml.gate.robust()], "production": []}, ')
+    (folder / "definitions.py").write_text(declared)
+    for version, gates, older in (
+        (4, [], False),
+        (5, [("robust", "fail")], False),
+        (6, [("robust", "pass")], True),
+        (7, [("robust", "pass")], False),
+    ):
+        judged(folder, version, gates, older)
+    to = ("--to", "staging", "--reason", "load test")
+    one_paragraph(cli("promote", "shop", "4", *to), 1, "staging gates robust", "evaluate it again")
+    one_paragraph(cli("promote", "shop", "5", *to), 1, "robust: failed")
+    one_paragraph(cli("promote", "shop", "6", *to), 1, "evaluation is older than the model")
+    one_paragraph(cli("promote", "shop", "6", "--reason", "x"), 1, "evaluation is older than the model")
+    assert "shop@7 is on staging now." in flat(cli("promote", "shop", "7", *to))
+    assert "shop@5 is on staging now." in flat(cli("promote", "shop", "5", *to, "--override"))
+    state = ledger_at(folder).state()
+    assert state.champion is state.versions[2] and [state.versions[n].stage for n in (4, 7)] == [
+        "candidate",
+        "staging",
+    ]
+    history = [line.split() for line in cli("history", "shop").out.splitlines()]
+    assert [line[3:5] for line in history if "shop@7" in line] == [
+        ["register", "shop@7"],
+        ["refuse", "shop@7"],
+        ["stage", "shop@7"],
+    ]
+    assert [line[3:7] for line in history if "shop@5" in line][-1] == ["stage", "by", "override", "shop@5"]
+    found = cli("runs", 'release_stage = "staging" order by version', "--sync", "--keys", "version", "--json")
+    assert found.code == 0 and [row["version"] for row in json.loads(found.out)["rows"]] == [5, 7], found.err
+    assert cli("ledger", "verify", "shop").code == 0
+
+
 # -- ledger verify ------------------------------------------------------------------------------------------------------
 
 
@@ -345,7 +405,7 @@ def test_without_dagster_the_chain_alone_is_checked_and_that_is_said(
         (("as-of",), ["the end of that day", "--clock wall", "mlpipe as-of flights", "--ledger NAME"]),
         (("acknowledge",), ["End the pause", "example:", "--json"]),
         (("rollback",), ["automatic promotion is paused", "mlpipe acknowledge", "example:"]),
-        (("promote",), ["--ledger NAME", "example:"]),
+        (("promote",), ["--ledger NAME", "--to {staging,production}", "examples:"]),
         (("history",), ["--ledger NAME", "example:"]),
         (("ledger", "verify"), ["Exit code 0 when nothing is wrong", "example:"]),
         (("ledger",), ["verify"]),

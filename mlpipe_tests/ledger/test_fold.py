@@ -196,3 +196,43 @@ def test_nothing_folds_to_nothing() -> None:
     assert (state.champion, state.anchor, state.challenger, state.next_version) == (None, None, None, 1)
     with pytest.raises(LedgerError, match="no champion to roll back"):
         state.rollback_target()
+
+
+def staged(version: int, at: float) -> Draft:
+    """A person puts the candidate `version` onto staging on day `at`."""
+    draft = replace(move("promote", None, version, at), kind="claim", reason=f"stage {version}")
+    return replace(
+        draft, to_stage="staging", from_version=None, to_version=None, details={"name": f"staging {version}"}
+    )
+
+
+def test_staging_by_hand() -> None:
+    chain = (*BASE, staged(3, 4))
+    state = fold(hand_written(*chain))
+    assert stages(state) == {1: "production", 2: "candidate", 3: "staging"}
+    assert state.champion is state.versions[1] and len(state.history) == 1
+    version = state.versions[3]
+    assert (version.reason, version.decision, version.entries) == ("stage 3", None, (4, 5))
+    assert state.challenger is version
+    assert stages(fold(hand_written(*chain), as_of=day(3.9)))[3] == "candidate"
+    after = fold(hand_written(*chain, move("promote", 1, 3, 5)))
+    assert stages(after) == {1: "archived", 2: "candidate", 3: "production"}
+    # Where staging is not known a claim is a claim; what follows holds all the same.
+    plain = replace(staged(3, 4), to_stage=None)
+    assert stages(fold(hand_written(*BASE, plain, move("promote", 1, 3, 5)))) == stages(after)
+
+
+@pytest.mark.parametrize(
+    ("drafts", "message"),
+    [
+        ([staged(4, 4)], "Version 4 is not registered"),
+        ([staged(3, 2.5)], "before version 3 was registered"),
+        ([replace(staged(3, 4), bundle="b2")], "names the evidence"),
+        ([staged(1, 4)], r"names the stage \('candidate', 'production'\)"),
+        ([staged(3, 4), replace(staged(3, 5), details={"name": "again"})], r"\('candidate', 'staging'\)"),
+    ],
+)
+def test_what_may_not_be_put_onto_staging(drafts: list[Draft], message: str) -> None:
+    fold(hand_written(*BASE, *drafts[:-1]))
+    with pytest.raises(LedgerError, match=message):
+        fold(hand_written(*BASE, *drafts))

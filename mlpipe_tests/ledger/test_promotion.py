@@ -20,6 +20,7 @@ from mlpipe.ledger.promotion import (
     promote,
     register_or_find,
     rollback,
+    stage,
 )
 from mlpipe.ledger.rule import next_try
 from mlpipe_tests.ledger.chains import MemoryBackend, candidate, day, register, ticking
@@ -510,3 +511,32 @@ def test_a_clock_that_is_behind_does_not_stop_a_rollback() -> None:
     entry = rollback(ledger, None, "ana", "Complaints.", now=day(19), prove=no_proof)
     assert entry.effective_at == day(20)
     assert acknowledge(ledger, "ana", "Understood.", now=day(19)).effective_at == day(20)
+
+
+def test_onto_staging_by_hand_the_champion_stays_and_what_stands_against_it_needs_an_override() -> None:
+    ledger = with_champion()
+    release(ledger, candidate("b", 20, gates=False), 20)
+    no = lambda version: [f"no load test of {version.bundle}"]  # noqa: E731
+    with pytest.raises(LedgerError, match="Version 2 may not be put onto staging: no load test of b"):
+        stage(ledger, 2, "ana", "Trial.", now=day(21), objections=no)
+    assert len(ledger.entries()) == 4
+    entry = stage(ledger, 2, "ana", "Trial.", now=day(21), objections=no, override=True)
+    assert (entry.kind, entry.decision, entry.from_stage) == ("claim", "stage by override", "candidate")
+    state = ledger.state()
+    assert state.versions[2].stage == "staging" and state.champion is state.versions[1]
+    for number, where in ((1, "in production"), (2, "on staging")):
+        with pytest.raises(LedgerError, match=f"Version {number} is {where} already"):
+            stage(ledger, number, "ana", "Again.", now=day(22))
+    # What was decided about it before is not forgotten, and the same evidence is not decided again.
+    again = release(ledger, candidate("b", 20, gates=False), 22)
+    assert (again.refused, again.promoted, again.entries) == (True, False, ())
+    promoted = promote(ledger, 2, "ana", "It held.", now=day(23), override=True)
+    assert promoted.from_stage == "candidate" and ledger.state().versions[2].stage == "production"
+
+
+def test_a_promotion_by_hand_hears_what_stands_against_the_evidence() -> None:
+    ledger = with_champion()
+    release(ledger, candidate("b", 20, trigger="backfill", role="backfill"), 20)
+    with pytest.raises(LedgerError, match=r"Version 2 may not be promoted: It is old\."):
+        promote(ledger, 2, "ana", "Now.", now=day(21), objections=lambda version: ["It is old."])
+    assert promote(ledger, 2, "ana", "Now.", now=day(21), objections=lambda version: []).number == 5

@@ -96,3 +96,19 @@ def test_every_kind_of_entry_is_told_or_left_out_on_purpose() -> None:
         draft = Draft(kind=kind, actor="a", role="human", reason="r", effective_at=day(1), version=1)
         told = of_entries(hand_written(draft), LONG_AGO)
         assert len(told) == (0 if kind == "register" else 1), kind
+
+
+@pytest.mark.parametrize(
+    ("details", "severity", "words"),
+    [({}, "info", ""), ({"override": True}, "warning", " by an override of its gates")],
+)
+def test_a_move_onto_staging_is_told_as_one(details: dict[str, bool], severity: str, words: str) -> None:
+    case = {"kind": "claim", "from_version": None, "to_version": None, "to_stage": "staging"}
+    staged = replace(move("promote", None, 1, 2), **case, details={"name": "staging", **details})
+    (told,) = of_entries(hand_written(register(1, 1), staged), LONG_AGO)
+    assert (told.kind, told.severity, told.title) == (
+        "promoted",
+        severity,
+        f"churn@1 was put onto staging{words}",
+    )
+    assert "claim" not in told.fields

@@ -17,6 +17,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.card import model_card
 from mlpipe.stages.champions import state_of
 from mlpipe.stages.context import Context, record_of
+from mlpipe.stages.evidence import is_older
 from mlpipe.stages.runner import Plan, Result, Stage, output
 
 ROLES = {
@@ -105,6 +106,12 @@ def _check_evidence(spec: PipelineSpec, key: str, evaluation: Record, ctx: Conte
         raise DataError(
             f"the evaluation is of another model ({bundle}) than the one that was trained since "
             f"({model.outputs['bundle'].id})",
+            where=where,
+            fix=f"Materialize {spec.name}/evaluation again.",
+        )
+    if is_older(evaluation, record_of(ctx, model, spec.name)):
+        raise DataError(
+            "the evaluation is older than the model, which was made again since",
             where=where,
             fix=f"Materialize {spec.name}/evaluation again.",
         )

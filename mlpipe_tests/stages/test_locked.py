@@ -1,5 +1,7 @@
 """The locked test window: trials and backfills do not see it, and each look of a release decision is counted."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import mlpipe as ml
 from mlpipe.errors import DataError
 from mlpipe.stages import evaluate, release, train
 from mlpipe.stages.locked import unlocked
-from mlpipe_tests.stages.pipelines import DATA, TRAINING, World, day, days, scheduled, spec_of, written
+from mlpipe_tests.stages.pipelines import DATA, LATER, TRAINING, World, day, days, scheduled, spec_of, written
 
 
 def test_the_last_rows_in_time_are_under_lock() -> None:
@@ -54,3 +56,15 @@ def test_a_release_refuses_evidence_that_is_of_another_model(world) -> None:
     made.run(train.STAGE, other, [key], **scheduled())
     with pytest.raises(DataError, match="the evaluation is of another model"):
         made.run(release.STAGE, spec, [key], **scheduled())
+
+
+def test_a_release_refuses_evidence_that_is_older_than_the_model(world) -> None:
+    made, spec = world
+    key, later = day(31), LATER + timedelta(days=1)
+    first = made.run_all((train.STAGE, evaluate.STAGE), spec, [key], **scheduled())["train"][key]
+    again = made.run(train.STAGE, spec, [key], as_of=later, **scheduled())[key]
+    assert again.output("bundle").id == first.output("bundle").id and again.id != first.id
+    with pytest.raises(DataError, match="the evaluation is older than the model"):
+        made.run(release.STAGE, spec, [key], as_of=later, **scheduled())
+    made.run(evaluate.STAGE, spec, [key], as_of=later, **scheduled())
+    assert "version" in made.run(release.STAGE, spec, [key], as_of=later, **scheduled())[key].data

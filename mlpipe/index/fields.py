@@ -1,4 +1,4 @@
-"""What the keys of a query mean: columns, exact keys, and keys by their last parts."""
+"""What the keys of a query mean: columns, exact keys, metrics by their bare names, and keys by their last parts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,9 +42,10 @@ def field_of(database: Database, key: Key, text: str) -> Field:
             "flag" if name in FLAGS else "number" if name in NUMBERS else "time" if name in TIMES else "text"
         )
         return Field(name, kind)
-    exact = database.run("select id from key where name = ?", (name,))
-    if exact:
-        return _attribute(name, exact[0][0])
+    for whole in (name, f"metrics.{name}"):
+        exact = database.run("select id from key where name = ?", (whole,))
+        if exact:
+            return _attribute(whole, exact[0][0])
     head, _, rest = name.partition(".")
     known = dict(database.run("select name, id from key"))
     if head in SHORTENED and rest:

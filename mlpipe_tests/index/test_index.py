@@ -5,6 +5,7 @@ import pytest
 
 from mlpipe.errors import NotFoundError, QueryError
 from mlpipe.index.index import Index
+from mlpipe.records.codec import sealed
 from mlpipe_tests.index.made import STORE, evaluation, metric, record, training
 
 
@@ -101,6 +102,29 @@ def test_the_last_parts_of_a_key_are_enough_where_they_are_unambiguous(index: In
         index.ask("params.lr = 0.1")
     index.add([training(3, params={"lr": 0.1})], STORE)
     assert index.ask("params.lr = 0.1").total == 1
+
+
+def test_a_metric_is_found_by_its_bare_name(index: Index) -> None:
+    model, other = training(1), training(2)
+    judged = [evaluation(one, n, f1=0.7, rows=9.0) for n, one in ((3, model), (4, other))]
+    more = [
+        (metric("looks", 4.0, "locked"), metric("p99_ms", 150.5, "measured")),
+        (metric("looks", 3.0, "locked"),),
+    ]
+    judged = [
+        sealed(r.model_copy(update={"id": "", "metrics": (*r.metrics, *m)}))
+        for r, m in zip(judged, more, strict=True)
+    ]
+    index.add([model, other, *judged], STORE)
+    assert ids(index, "looks > 3") == ids(index, "p99_ms < 200") == [model.id]
+    assert ids(index, "p99_ms < 150.5") == [] and ids(index, "looks >= 3 order by looks") == [
+        other.id,
+        model.id,
+    ]
+    assert ids(index, 'stage = "evaluate" and looks > 3') == [judged[0].id]
+    assert ids(index, "rows > 5") == [], "a column is meant before a metric"
+    with pytest.raises(QueryError, match="no record has the key 'p95_ms'"):
+        index.ask("p95_ms < 200")
 
 
 def test_an_index_that_is_not_there_is_not_made_by_asking(tmp_path: Path) -> None:

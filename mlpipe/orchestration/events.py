@@ -7,7 +7,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from mlpipe.records.codec import Head, from_entries, to_entries
+from mlpipe.records.codec import Head, from_entries, literal, to_entries
 from mlpipe.records.record import Record
 from mlpipe.stages.context import Heads
 
@@ -15,7 +15,6 @@ EXPERIMENT_TAG = "mlpipe/experiment"
 PAGE = 1000
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _IMAGE = re.compile(r"!\[(?![^\]]*\]\(data:image/)")
-_MARKS = re.compile(r"([\\`*_\[\]])")
 
 
 def metadata_of(record: Record) -> dict[str, dg.MetadataValue]:
@@ -40,7 +39,7 @@ def harmless(text: str) -> str:
 
 def plain(text: str) -> str:
     """Text as markdown that shows every character as it is."""
-    return harmless(_MARKS.sub(r"\\\1", text))
+    return harmless(literal(text))
 
 
 def head_of_event(event: dg.EventLogRecord) -> Head | None:

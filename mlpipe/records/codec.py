@@ -23,6 +23,10 @@ TEXT_LIMIT = 1000
 EVENT_LIMIT = 64_000
 PLOTS_LIMIT = 16_000
 """Bytes that the points of what is drawn may take in an event; the objects in the store hold all."""
+TABLE_LIMIT = 8000
+"""Bytes that the table of gate decisions may take in an event."""
+CELL_LIMIT = 300
+_MARKS = re.compile(r"([\\`*_\[\]|])")
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -215,6 +219,8 @@ def to_entries(record: Record) -> dict[str, Any]:
         entries["findings"] = _bullets(
             [f"{f.where}: {f.what}" if f.where else f.what for f in record.findings]
         )
+    if record.stage == "evaluate" and record.data.get("gates"):
+        entries["gates"] = _decisions(record)
     if record.plots:
         entries |= _plotted(record)
     entries["record"] = _head_entry(record)
@@ -224,6 +230,39 @@ def to_entries(record: Record) -> dict[str, Any]:
             fix="Put what has no bound into the record, not into 'head'.",
         )
     return entries
+
+
+def _decisions(record: Record) -> str:
+    """Decisions of gates as a table, those for staging after the others, as many as there is room for."""
+    lines = ["| gate | verdict | observed | limit | sentence |", "|---|---|---|---|---|"]
+    told = [("", d) for d in record.data["gates"]]
+    told += [("staging: ", d) for d in record.data.get("staging_gates", ())]
+    size = 0
+    for i, (where, decision) in enumerate(told):
+        numbers = ("–" if decision[n] is None else f"{decision[n]:.6g}" for n in ("observed", "limit"))
+        cells = (
+            where + decision["gate"],
+            decision["verdict"].replace("_", " "),
+            *numbers,
+            decision["sentence"],
+        )
+        line = f"| {' | '.join(_cell(c) for c in cells)} |"
+        size += len(canonical(line))
+        if size > TABLE_LIMIT:
+            return "\n".join([*lines, "", f"… and {len(told) - i} more in the record"])
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text in one line of a table, cut where it is long."""
+    line = " ".join(text.split())
+    return literal(line if len(line) <= CELL_LIMIT else f"{line[:CELL_LIMIT]}…")
+
+
+def literal(text: str) -> str:
+    """Text in which no character is a mark of markdown, nor ends the cell of a table."""
+    return _MARKS.sub(r"\\\1", text)
 
 
 def _plotted(record: Record) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from mlpipe.records.codec import (
     EVENT_LIMIT,
     HEAD_DATA,
     PLOTTED,
+    TABLE_LIMIT,
     canonical,
     coerce,
     digest,
@@ -223,6 +224,36 @@ def test_curves_stand_in_the_event_in_small_and_never_break_its_bound() -> None:
     large = to_entries(sealed(a_record(plots={"curves": {"log": many}, "confusion": {"matrix": [[1]]}})))
     assert large["plots"] == {"confusion": {"matrix": [[1]]}} and "more" in large["curves"]
     assert len(canonical(large)) < EVENT_LIMIT
+
+
+def decided(gate: str, sentence: str, **given: Any) -> dict[str, Any]:
+    return {"gate": gate, "verdict": "pass", "observed": None, "limit": None, "sentence": sentence, **given}
+
+
+def test_decisions_of_gates_are_a_table_in_the_event() -> None:
+    gates = [
+        decided("at_least(f1, 0.6)", "f1 is 0.5,\nbelow 0.6.", verdict="fail", observed=0.5, limit=0.6),
+        decided("custom(a|b)", "x | y [z](http://z) \\| `q`", verdict="not_comparable"),
+    ]
+    record = a_record(
+        stage="evaluate", data={"gates": gates, "staging_gates": [decided("robust", "No crash.")]}
+    )
+    assert to_entries(sealed(record))["gates"].split("\n") == [
+        "| gate | verdict | observed | limit | sentence |",
+        "|---|---|---|---|---|",
+        r"| at\_least(f1, 0.6) | fail | 0.5 | 0.6 | f1 is 0.5, below 0.6. |",
+        r"| custom(a\|b) | not comparable | – | – | x \| y \[z\](http://z) \\\| \`q\` |",
+        "| staging: robust | pass | – | – | No crash. |",
+    ]
+    assert "gates" not in to_entries(sealed(a_record(stage="evaluate", data={"gates": []})))
+
+
+def test_a_table_of_decisions_keeps_its_bound_whatever_they_say() -> None:
+    many = [decided(f"own_{i}", "\0|é" * 1000) for i in range(500)]
+    entries = to_entries(sealed(a_record(stage="evaluate", data={"gates": many})))
+    shown = entries["gates"].split("\n")
+    assert shown[-1] == f"… and {500 - (len(shown) - 4)} more in the record" and len(shown) > 5
+    assert len(canonical(entries["gates"])) < TABLE_LIMIT + 500
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from mlpipe.spec.probing import Golden
 from mlpipe.stages.dataset import Encoding, model_frame, plain
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.judging.fixed import table_of
+from mlpipe.stages.judging.rivals import own_metrics
 from mlpipe.stages.judging.subject import Probed, Subject
 from mlpipe.stages.trial import first_line
 from mlpipe.stores.bundles import Bundle
@@ -122,10 +123,13 @@ def _judged(
 ) -> dict[str, Any]:
     """Metrics of both models on some rows with intervals, and the differences, positive where the challenger is better."""
     ours = _scored(subject.bundle, rows, y, where)
-    spec, names = subject.spec, list(subject.names)
-    bounds = {n: interval(ours, n, blocks, resamples=spec.bootstrap, seed=subject.seed) for n in names}
+    spec, own = subject.spec, own_metrics(subject.spec)
+    asked = {n: own.get(n, n) for n in subject.names}
+    bounds = {
+        n: interval(ours, m, blocks, resamples=spec.bootstrap, seed=subject.seed) for n, m in asked.items()
+    }
     told: dict[str, Any] = {
-        "metrics": _plain(evaluate(ours, names)),
+        "metrics": _plain(evaluate(ours, list(asked.values()))),
         "intervals": {n: [_number(i.low), _number(i.high)] for n, i in bounds.items()},
         "champion": None,
         "difference": {},
@@ -139,8 +143,11 @@ def _judged(
         theirs = _scored(champion, rows, y, where)
     except (DataError, UserCodeError) as error:
         return {**told, "incomparable": f"the champion cannot score these rows: {first_line(error)}"}
-    pairs = {n: paired(ours, theirs, n, blocks, resamples=spec.bootstrap, seed=subject.seed) for n in names}
-    told["champion"] = _plain(evaluate(theirs, names))
+    pairs = {
+        n: paired(ours, theirs, m, blocks, resamples=spec.bootstrap, seed=subject.seed)
+        for n, m in asked.items()
+    }
+    told["champion"] = _plain(evaluate(theirs, list(asked.values())))
     told["difference"] = {
         n: {"value": _number(p.difference), "low": _number(p.low), "high": _number(p.high)}
         for n, p in pairs.items()

@@ -23,6 +23,7 @@ from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect
 from mlpipe.stages.frames import ROW, TIME
 from mlpipe.stages.judging import probed
 from mlpipe.stages.judging.asked import (
+    Comparisons,
     functions_of,
     gates_of,
     lifts,
@@ -188,8 +189,12 @@ def _work(asked: Asked) -> Result:
         probes={name: p.facts for name, p in found.items()},
     )
 
+    comparisons = Comparisons(spec)
+
     def decided(asked_for: Sequence[Gate]) -> list[GateDecision]:
-        pairs = (pairs_of(spec, gate, challenger, ladder, rival, blocks, compared) for gate in asked_for)
+        pairs = (
+            pairs_of(comparisons, gate, challenger, ladder, rival, blocks, compared) for gate in asked_for
+        )
         return [
             decide(g.kind, g.params, replace(evidence, **p)) for g, p in zip(asked_for, pairs, strict=True)
         ]
@@ -198,7 +203,7 @@ def _work(asked: Asked) -> Result:
     judged = [challenger, *ladder, *([rival.judged] if rival.judged else [])]
     result = _result(asked, judged, decided(gates), decided(staging), table, rival.incomparable, compared)
     result = _with_probes(result, found, ctx)
-    lift = lifts(spec, subject, ladder, rival, names[0])
+    lift = lifts(comparisons, subject, ladder, rival, names[0])
     kept, plots = of_judged(ctx.store, challenger.scored, test, bundle.feature_names)
     return replace(
         result,

@@ -57,7 +57,8 @@ def test_choices_lead_with_close_names() -> None:
     assert choices("x", ["test", "valid"]) == "Valid: test, valid."
     assert choices("x", []) == ""
     assert choices("n7", [f"n{i}" for i in range(41)]).startswith("Did you mean 'n7' or ")
-    assert "Valid" not in choices("n7", [f"n{i}" for i in range(41)])
+    assert "Valid" in choices("n7", [f"n{i}" for i in range(60)])
+    assert "Valid" not in choices("n7", [f"n{i}" for i in range(61)])
 
 
 def test_values_are_shown_in_at_most_eighty_characters() -> None:

@@ -346,8 +346,8 @@ def test_only_what_a_gate_asks_for_is_compared(trained, monkeypatch):
     gates = [ml.gate.at_least("roc_auc", 0.6), ml.gate.beats_baseline("f1", level=0.9)]
     world.run(train.STAGE, spec, [day(33)])
     world.run(evaluate.STAGE, spec_of(spec.base_dir, gates=gates, bootstrap=150), [day(33)])
-    # And the primary metric, with each rung of the ladder.
-    ladder = [("roc_auc", 0.95, 150)] * 2
+    # And the primary metric, with each rung of the ladder: the constant, the linear model, and the champion.
+    ladder = [("roc_auc", 0.95, 150)] * 3
     assert asked == [("f1", 0.9, 150), ("roc_auc", 0.975, 150), *ladder]
 
 

@@ -84,8 +84,28 @@ def functions_of(spec: PipelineSpec) -> tuple[Callable[..., Any], ...]:
     return tuple(dict.fromkeys(f for f in given if f is not None))
 
 
+class Comparisons:
+    """Pairs of models on the same rows, each compared once a metric and level: the gates and the ladder often ask for the same."""
+
+    def __init__(self, spec: PipelineSpec) -> None:
+        self._spec, self._own = spec, own_metrics(spec)
+        self._made: dict[tuple[int, int, str, float], tuple[Scored, Scored, Paired]] = {}
+
+    def of(self, ours: Scored, theirs: Scored, metric: str, level: float, blocks: np.ndarray) -> Paired:
+        """One metric of two models, whose rows stand in these blocks."""
+        key = (id(ours), id(theirs), metric, level)
+        if key not in self._made:
+            spec, measure = self._spec, self._own.get(metric, metric)
+            made = paired(
+                ours, theirs, measure, blocks, resamples=spec.bootstrap, level=level, seed=spec.seed
+            )
+            # The two are kept too, so that no other pair can get their places in memory.
+            self._made[key] = ours, theirs, made
+        return self._made[key][2]
+
+
 def pairs_of(
-    spec: PipelineSpec,
+    comparisons: Comparisons,
     gate: Gate,
     challenger: Judged,
     baselines: Sequence[Judged],
@@ -98,12 +118,9 @@ def pairs_of(
     if gate.kind not in ("beats_baseline", "beats_champion") and not near:
         return {}
     metric, level = str(gate.params["metric"]), level_of_gate(gate.kind, gate.params, number)
-    measure = own_metrics(spec).get(metric, metric)
 
     def pair(ours: Scored, theirs: Scored, rows: np.ndarray) -> dict[str, Paired]:
-        """One metric of two models on the same rows."""
-        made = paired(ours, theirs, measure, rows, resamples=spec.bootstrap, level=level, seed=spec.seed)
-        return {metric: made}
+        return {metric: comparisons.of(ours, theirs, metric, level, rows)}
 
     if gate.kind == "beats_baseline":
         asked = gate.params.get("baseline", "constant")
@@ -155,7 +172,7 @@ LEVEL = 0.95
 
 
 def lifts(
-    spec: PipelineSpec, subject: Subject, ladder: Sequence[Judged], rival: Rival, metric: str
+    comparisons: Comparisons, subject: Subject, ladder: Sequence[Judged], rival: Rival, metric: str
 ) -> dict[str, dict[str, Any]]:
     """How much better the model is than each rung of the ladder, by the primary metric, and whether that is more than noise.
 
@@ -170,7 +187,7 @@ def lifts(
         rungs.append(("champion", rival.ours, rival.judged.scored, rival.judged.values[metric], rival.blocks))
     told = {}
     for name, ours, theirs, value, blocks in rungs:
-        found = paired(ours, theirs, metric, blocks, resamples=spec.bootstrap, level=LEVEL, seed=spec.seed)
+        found = comparisons.of(ours, theirs, metric, LEVEL, blocks)
         told[name] = {"value": value, **_rung(found)}
     return dict(coerce(told))
 

@@ -134,5 +134,11 @@ pipeline = ml.Pipeline(
         ml.gate.beats_baseline("roc_auc"),
         ml.gate.beats_baseline("roc_auc", baseline="rule"),
         ml.gate.beats_champion("roc_auc"),
+        ml.gate.no_slice_regresses(by=0.02),
+        ml.gate.robust(),
+        ml.gate.no_leakage(),
+        ml.gate.lineage_complete(),
+        ml.gate.documented(),
     ],
+    slices={"by": ["origin", "carrier"], "by_itself": False},
 )

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from mlpipe.cli import EXIT_CODES
@@ -26,6 +27,7 @@ def fenced(language: str) -> str:
     return found[1]
 
 
+@pytest.mark.long  # `cli/test_checking` has the same on a small pipeline
 def test_the_three_lines_work_on_the_flights_and_leave_nothing_behind(tmp_path: Path) -> None:
     lines = fenced("sh").strip().splitlines()
     assert len(lines) == 3 and lines[-1] == "mlpipe check --smoke"

@@ -188,7 +188,7 @@ def lifts(
     told = {}
     for name, ours, theirs, value, blocks in rungs:
         found = comparisons.of(ours, theirs, metric, LEVEL, blocks)
-        told[name] = {"value": value, **_rung(found)}
+        told[name] = {"value": value if math.isfinite(value) else None, **_rung(found)}
     return dict(coerce(told))
 
 
@@ -196,4 +196,6 @@ def _rung(found: Paired) -> dict[str, Any]:
     low, high = found.low, found.high
     sure = math.isfinite(low) and math.isfinite(high)
     verdict = "better" if sure and low > 0 else "worse" if sure and high < 0 else "noise"
-    return {"lift": found.difference, "low": low, "high": high, "verdict": verdict}
+    known = {"lift": found.difference, "low": low, "high": high}
+    # What is undefined, as on a single block, is no number in JSON.
+    return {**{n: v if math.isfinite(v) else None for n, v in known.items()}, "verdict": verdict}

@@ -41,7 +41,8 @@ def probe(subject: Subject) -> Probed:
     report = {**_facts(first, None, others), "worst": suspects}
     bad = [s for s in first.slices if s.regresses][:3]
     notes = tuple(
-        f"slice {s.slice}: {first.metric} is worse than under the champion by {-s.difference:.3g}" for s in bad
+        f"slice {s.slice}: {first.metric} is worse than under the champion by {-s.difference:.3g}"
+        for s in bad
     )
     return Probed(coerce(facts), coerce(report), notes=notes)
 

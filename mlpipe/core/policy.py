@@ -12,12 +12,25 @@ episode that is still open may ask again when the cool-down is over. So a refuse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
 from mlpipe.core.drift import MAJOR
+from mlpipe.core.retraining import CALIBRATED, CAUSES, Attempt, Every, Facts, Observation, Policy
+from mlpipe.core.worth import overspent, told_worth
 
-Every = Literal["never", "day", "week", "month"]
-CALIBRATED: Literal["calibrated"] = "calibrated"
+__all__ = [
+    "CAUSES",
+    "FAILURES",
+    "LEAST_NEW",
+    "Attempt",
+    "Decision",
+    "Episode",
+    "Facts",
+    "Observation",
+    "Policy",
+    "asks_by_itself",
+    "decide",
+]
+
 FAILURES = 3
 """So many attempts in a row may fail (crash, not be refused) before the cool-down holds for them too."""
 LEAST_NEW: Mapping[str, timedelta] = {
@@ -26,119 +39,6 @@ LEAST_NEW: Mapping[str, timedelta] = {
     "month": timedelta(days=28),
 }
 """Length of a cadence: it never waits for more new data than this, whatever `Policy.min_new_data` says."""
-CAUSES = ("first", "data", "performance", "drift", "schedule")
-"""In the order of precedence, when several ask in one night. ``first`` is a pipeline without a model."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """When to learn again.
-
-    Parameters
-    ----------
-    every
-        Cadence by calendar: once in each day, week (from Monday) or month.
-    drift
-        Limit on the PSI of any watched column: a number, ``"calibrated"`` (each column's own limit, from windows inside the
-        champion's training period), or None.
-    drift_share
-        Limit on the share of watched columns that drift, in (0, 1].
-    score_drift
-        Limit on the PSI of the score.
-    performance
-        Limit on how far the primary metric, realised over the trailing window, is worse than at the champion's evaluation, in units
-        of the metric.
-    on_new_data
-        Ask when `min_new_data` has come since the last training, and when data that the champion learned from was corrected or
-        completed.
-    cool_down
-        Least time between two attempts by a trigger.
-    min_new_data
-        Least new data since the last training. Corrected data counts as new.
-    close
-        In (0, 1]: an episode closes when its measure is below this share of the limit.
-    """
-
-    every: Every = "month"
-    drift: float | Literal["calibrated"] | None = CALIBRATED
-    drift_share: float | None = None
-    score_drift: float | None = None
-    performance: float | None = None
-    on_new_data: bool = False
-    cool_down: timedelta = timedelta(days=14)
-    min_new_data: timedelta = timedelta(days=7)
-    close: float = 0.5
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What watching one partition showed.
-
-    Parameters
-    ----------
-    key, end
-        The partition, and when it ended: aware, in the zone by whose calendar the cadence goes.
-    version
-        The champion that was watched; None when there was none.
-    columns
-        PSI and calibrated limit of watched columns; when they are many, of those with the greatest PSI.
-    watched
-        How many columns were watched.
-    score_psi, rolling
-        PSI of the score, and the primary metric realised over the trailing window; None where unknown.
-    """
-
-    key: str
-    end: datetime
-    version: int | None
-    columns: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    watched: int = 0
-    score_psi: float | None = None
-    rolling: float | None = None
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A training that was asked for: its name, its cause, and `end` of the partition at which it was asked. `failed`: it crashed."""
-
-    name: str
-    cause: str
-    end: datetime
-    failed: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known when the policy is asked.
-
-    Parameters
-    ----------
-    observations
-        Partitions that were watched, in order. The last one is now.
-    champion
-        Number of the version in production, or None.
-    expected, sign
-        Its primary metric at its evaluation (None when unknown), and whether greater is better (1) or worse (-1).
-    attempts
-        All trainings that were asked for, in order.
-    trained_until
-        End of the data of the newest training of any cause, or None.
-    corrected, correction
-        Partitions that the champion learned from and that have other contents now, in order; and a name for these contents.
-    good, needed
-        Good partitions in the window of a training now, and how many it takes.
-    """
-
-    observations: Sequence[Observation]
-    champion: int | None = None
-    expected: float | None = None
-    sign: float = 1.0
-    attempts: Sequence[Attempt] = ()
-    trained_until: datetime | None = None
-    corrected: Sequence[str] = ()
-    correction: str = ""
-    good: int = 0
-    needed: int = 0
 
 
 @dataclass(frozen=True)
@@ -214,20 +114,21 @@ def _episodes(policy: Policy, facts: Facts, now: Observation) -> tuple[Episode, 
     if facts.champion is None:
         seen = [o.key for o in facts.observations if o.version is None] or [now.key]
         text = "no model is in production yet"
-        return (Episode("first", seen[0], text, {"partition": now.key}),) if _automatic(policy) else ()
+        return (Episode("first", seen[0], text, {"partition": now.key}),) if asks_by_itself(policy) else ()
     mine = [o for o in facts.observations if o.version == facts.champion]
     found = [
         _data(policy, facts, now),
         _open("performance", mine, policy, lambda o: _performance(policy, facts, o)),
         _open("drift", mine, policy, lambda o: _drift(policy, o)),
+        _gain(policy, facts, mine),
         _cadence(policy, facts, now),
     ]
     return tuple(e for e in found if e is not None)
 
 
-def _automatic(policy: Policy) -> bool:
+def asks_by_itself(policy: Policy) -> bool:
     """Whether anything at all makes this policy ask."""
-    triggers = (policy.drift, policy.drift_share, policy.score_drift, policy.performance)
+    triggers = (policy.drift, policy.drift_share, policy.score_drift, policy.performance, policy.pays)
     return policy.every != "never" or policy.on_new_data or any(t is not None for t in triggers)
 
 
@@ -297,6 +198,19 @@ def _performance(policy: Policy, facts: Facts, day: Observation) -> _Measure | N
     )
 
 
+def _gain(policy: Policy, facts: Facts, mine: Sequence[Observation]) -> Episode | None:
+    """Whether a training is expected to pay; of a champion whose realised metric is not known yet nothing is expected."""
+    now = next((o for o in reversed(mine) if o.rolling is not None), None)
+    if policy.pays is None or facts.expected is None or now is None or now.rolling is None:
+        return None
+    fall = facts.sign * (facts.expected - now.rolling)
+    won = [a.gain for a in facts.attempts if a.gain is not None]
+    text, value = told_worth(policy.pays, fall, won, facts.per_day or 0.0)
+    if value < policy.pays.training:
+        return None
+    return Episode("gain", now.key, text, _details(now, "expected gain", value, policy.pays.training))
+
+
 def _data(policy: Policy, facts: Facts, now: Observation) -> Episode | None:
     if not policy.on_new_data:
         return None
@@ -354,7 +268,16 @@ def _held(policy: Policy, facts: Facts, now: Observation, episode: Episode) -> s
     new = _new(facts, now)
     if new is not None and new < least and not (episode.cause == "data" and facts.corrected):
         return f"{_days(new)} of new data since the last training, at least {_days(least)} are asked"
-    return ""
+    return _over_budget(policy, facts, now)
+
+
+def _over_budget(policy: Policy, facts: Facts, now: Observation) -> str:
+    """What the month's budget says against another training; a pipeline without a model is not held by it."""
+    if policy.budget is None or facts.champion is None:
+        return ""
+    month = _period("month", now.end)
+    spent = [a.minutes for a in facts.attempts if not a.failed and _period("month", a.end) == month]
+    return overspent(policy.budget, month, spent)
 
 
 def _new(facts: Facts, now: Observation) -> timedelta | None:

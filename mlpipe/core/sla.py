@@ -18,6 +18,12 @@ Severity = Literal["info", "warning", "critical"]
 Response = Literal["log", "warn", "retrain", "fall back", "block scoring", "page"]
 State = Literal["met", "missed", "unknown"]
 
+RESPONSES: tuple[Response, ...] = ("log", "warn", "page", "retrain", "fall back", "block scoring")
+"""From the one that changes least to the one that changes most."""
+ACTING: tuple[Response, ...] = ("fall back", "block scoring")
+"""Responses that change what is answered. No default asks for one: they are the user's to name."""
+SERVED = ("missing_rate", "valid_rate", "outlier_rate", "rows")
+"""Indicators that are known before a day is scored, and so may keep it from being scored."""
 _WORDS: Mapping[Kind, str] = {"below": "<", "above": ">", "at_least": ">=", "at_most": "<="}
 
 
@@ -51,16 +57,21 @@ class Indicator:
         }[self.kind]
         return "met" if met else "missed"
 
+    @property
+    def asked(self) -> str:
+        """The limit, as ``< 0.01``."""
+        return f"{_WORDS[self.kind]} {self.limit:g}"
+
     def __str__(self) -> str:
         """As ``missing_rate < 0.01``."""
-        return f"{self.name} {_WORDS[self.kind]} {self.limit:g}"
+        return f"{self.name} {self.asked}"
 
 
 DEFAULTS: Mapping[str, Indicator] = {
     i.name: i
     for i in (
         Indicator("missing_rate", "below", 0.01),
-        Indicator("valid_rate", "above", 0.999, "critical", "block scoring"),
+        Indicator("valid_rate", "above", 0.999),
         Indicator("outlier_rate", "below", 0.02),
         Indicator("label_coverage", "above", 0.95),
         Indicator("class_ratio", "below", 20.0),
@@ -71,7 +82,16 @@ DEFAULTS: Mapping[str, Indicator] = {
 }
 """Share of missing values, share of rows that keep the schema, share of outliers, share of ripe rows with a label, majority to
 minority class, PSI of a watched column (its calibrated limit goes first), Jensen-Shannon distance of the score, and age of the newest
-rows in hours. A floor of performance and of rows has no default: both are the user's to name."""
+rows in hours. A floor of performance and of rows has no default: both are the user's to name. Nor has any default a response of
+`ACTING`: on a day of a hundred rows a single one that breaks its schema misses its level, and it is left out of the scores already."""
+FLOORS: Mapping[str, Indicator] = {
+    i.name: i
+    for i in (
+        Indicator("performance", "at_least", 0.0, "critical", "retrain"),
+        Indicator("rows", "at_least", 0.0, "critical", "page"),
+    )
+}
+"""The primary metric realised over the trailing window, and the rows that keep the schema: what is asked once a limit is named."""
 HOURLY_AGE = 0.25
 """Limit of `age_hours` when partitions are hours: 15 minutes."""
 

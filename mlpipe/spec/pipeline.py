@@ -11,6 +11,7 @@ from mlpipe.core.metrics import DEFAULTS, METRICS
 from mlpipe.spec.alerts import Channels, LogChannel
 from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
 from mlpipe.spec.judging import Costs, Fair, Gate, Locked, OwnMetrics, Sliced, Slices, gate_problems
+from mlpipe.spec.levels import Levels, level_problems
 from mlpipe.spec.modeling import (
     Features,
     Label,
@@ -129,6 +130,7 @@ class PipelineSpec(Node):
         default=Retrain(), description="default: each month, and when watched columns drift; null: never"
     )
     monitor: Monitor = Monitor()
+    levels: Levels = Field(default=Levels(), description="service levels of each day, and what a miss does")
     alerts: Channels = Field(default=(LogChannel(),), description="who hears of what; default: the log alone")
     record: Recording = Field(default=Recording(), description="what a team asks of every record")
     bootstrap: Int = Field(default=1000, ge=100, le=100_000, description="resamples behind each interval")
@@ -213,6 +215,10 @@ class PipelineSpec(Node):
                 lambda: behaviour_problems(self.behaviour, self.features.columns),
             ),
             ((("window",), ("split",), every), self._window_problems),
+            (
+                (("levels",), ("baseline",), ("retrain",)),
+                lambda: level_problems(self.levels, self.baseline is not None, self.retrain is not None),
+            ),
             ((*model, ("metrics",), ("tags",), ("record",)), self._record_problems),
         )
         for needs, check in checks:

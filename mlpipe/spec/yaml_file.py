@@ -12,7 +12,7 @@ from mlpipe.spec.build import build
 from mlpipe.spec.forms import Report
 from mlpipe.spec.importing import function_of, is_reference
 from mlpipe.spec.modeling import Retrain
-from mlpipe.spec.nodes import KeyPath, choices
+from mlpipe.spec.nodes import KeyPath
 from mlpipe.spec.pipeline import PipelineSpec
 
 MAX_NODES, MAX_DEPTH = 100_000, 50
@@ -258,16 +258,15 @@ def policy_file(path: Path) -> Retrain:
     try:
         return Retrain.model_validate(settings)
     except ValidationError as error:
+        from mlpipe.spec.mistakes import mistakes  # it knows of every node, and so of this module
+
         findings = []
-        for detail in error.errors(include_url=False):
-            key = tuple(detail["loc"])[:1]
-            line = lines.get(key) or lines.get(("retrain", *key)) or 1
-            unknown = detail["type"] == "extra_forbidden"
-            known = choices(str(key[0]), sorted(Retrain.model_fields)) if key else ""
-            what = (
-                f"unknown key {key[0]!r}. {known}" if unknown else detail["msg"].removeprefix("Value error, ")
-            )
-            findings.append(Finding(what, where=f"{path}:{line}, key {key[0] if key else 'retrain'}"))
+        for mistake in mistakes(error, Retrain):
+            key = mistake.path
+            above = ((*top, *key[:n]) for n in range(len(key), 0, -1) for top in ((), ("retrain",)))
+            line = next((lines[place] for place in above if place in lines), 1)
+            told = ".".join(map(str, key)) or "retrain"
+            findings.append(Finding(mistake.text, where=f"{path}:{line}, key {told}"))
         raise SpecError("the policy is wrong", where=str(path), findings=tuple(findings)) from None
 
 
@@ -307,6 +306,7 @@ def _names_function(path: KeyPath) -> bool:
         path in FUNCTION_KEYS
         or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
         or (len(path) == 4 and path[0] == "sources" and path[2:] == ("contract", "repair"))
+        or (len(path) == 4 and path[:2] == ("levels", "own") and path[3] == "function")
         or (path[0] in _LISTS and path[-1] == "function")
     )
 

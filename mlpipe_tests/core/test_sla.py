@@ -4,7 +4,17 @@ import math
 
 import pytest
 
-from mlpipe.core.sla import DEFAULTS, HOURLY_AGE, Indicator, State, budget, class_ratio, judged
+from mlpipe.core.sla import (
+    ACTING,
+    DEFAULTS,
+    FLOORS,
+    HOURLY_AGE,
+    Indicator,
+    State,
+    budget,
+    class_ratio,
+    judged,
+)
 from mlpipe.errors import DataError
 
 
@@ -12,7 +22,7 @@ from mlpipe.errors import DataError
     ("name", "limit", "better", "response"),
     [
         ("missing_rate", 0.01, -1, "warn"),
-        ("valid_rate", 0.999, 1, "block scoring"),
+        ("valid_rate", 0.999, 1, "warn"),
         ("outlier_rate", 0.02, -1, "warn"),
         ("label_coverage", 0.95, 1, "warn"),
         ("class_ratio", 20.0, -1, "warn"),
@@ -30,6 +40,10 @@ def test_defaults_at_their_limits(name: str, limit: float, better: int, response
 
 def test_every_default_has_its_pair() -> None:
     assert len(DEFAULTS) == 8 and HOURLY_AGE * 60 == 15
+
+
+def test_no_default_changes_what_is_answered() -> None:
+    assert not [i for i in (*DEFAULTS.values(), *FLOORS.values()) if i.response in ACTING]
 
 
 def test_own_floors_are_met_on_their_limit() -> None:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from mlpipe.core.policy import FAILURES, Decision, Policy
 from mlpipe.ledger.fold import State
-from mlpipe.orchestration.asking import ask, live_heads, tags_of
+from mlpipe.orchestration.asking import live_heads, tags_of
 from mlpipe.orchestration.jobs import job_name
 from mlpipe.orchestration.runtime import (
     ATTEMPT_TAG,
@@ -28,6 +28,7 @@ from mlpipe.orchestration.runtime import (
 from mlpipe.spec.calendar import UNITS
 from mlpipe.spec.nodes import duration_text
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.nightly import ask
 from mlpipe.stages.retraining import policy_of
 
 CATCH_UP = 31

@@ -7,7 +7,6 @@ from mlpipe.core.metrics import METRICS
 from mlpipe.core.policy import Policy
 from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.fold import State, Version
-from mlpipe.orchestration.asking import night_of
 from mlpipe.orchestration.replay import Replay
 from mlpipe.orchestration.runtime import now
 from mlpipe.records.codec import Head, from_bytes
@@ -15,6 +14,7 @@ from mlpipe.spec.nodes import duration_text
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, Run
 from mlpipe.stages.hindsight import metric_of, pooled, seen
+from mlpipe.stages.nightly import night_of
 from mlpipe.stores.store import Store
 from mlpipe.views import lived as views
 
@@ -86,14 +86,20 @@ def described(policy: Policy, spec: PipelineSpec) -> str:
     }
     parts += [f"{text} {value:g}" for text, value in named.items() if value is not None]
     parts += ["new or corrected data"] if policy.on_new_data else []
+    if policy.pays is not None:
+        parts += [
+            f"a training that costs {policy.pays.training:g} and pays (a metric of 1 is worth {policy.pays.value:g} a prediction)"
+        ]
     limits = {
         "cool-down": policy.cool_down,
         "least new data": policy.min_new_data,
         "minimum tenure": spec.min_tenure,
     }
-    return "; ".join(
-        [", ".join(parts), *(f"{text} {duration_text(value)}" for text, value in limits.items())]
-    )
+    told = [f"{text} {duration_text(value)}" for text, value in limits.items()]
+    if policy.budget is not None:
+        most = {"trainings": policy.budget.retrains, "minutes": policy.budget.minutes}
+        told += [f"at most {value:g} {text} a month" for text, value in most.items() if value is not None]
+    return "; ".join([", ".join(parts), *told])
 
 
 def _note(past: Replay, key: str, validated: Head | None) -> str:

@@ -19,7 +19,7 @@ from mlpipe.errors import LedgerError, MlpipeError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.entry import check_chain_names
 from mlpipe.orchestration.around import run_around
-from mlpipe.orchestration.asking import Night, ask, night_of, tags_of
+from mlpipe.orchestration.asking import tags_of
 from mlpipe.orchestration.causes import first_line
 from mlpipe.orchestration.events import DagsterHeads, head_of_event, materializations, remembered
 from mlpipe.orchestration.faces import code_version
@@ -40,6 +40,7 @@ from mlpipe.records.codec import digest
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.failures import finding
 from mlpipe.stages.inject import check
+from mlpipe.stages.nightly import Night, ask, night_of
 from mlpipe.stages.retraining import policy_of
 from mlpipe.stores.store import Store
 

@@ -147,6 +147,32 @@ def _drift_limit(value: object) -> object:
     return float(value)
 
 
+class Worth(Node):
+    """What a better model is worth and what a training costs, in one unit, such as that of ``cost``; see `mlpipe.core.worth`."""
+
+    value: Float = Field(
+        gt=0,
+        description="worth of one whole unit of the primary metric (0.01 of ROC AUC: a hundredth) for one prediction",
+    )
+    training: Float = Field(ge=0, description="cost of one training")
+    review: Duration = Field(
+        default="28d", validate_default=True, description="the gain is counted until the next review: so long"
+    )
+
+
+class Budget(Node):
+    """The most that trainings may take in a calendar month."""
+
+    retrains: Int | None = Field(default=None, ge=0, description="how many trainings")
+    minutes: Float | None = Field(default=None, gt=0, description="minutes of training and judging")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.retrains is None and self.minutes is None:
+            raise ValueError("a budget needs 'retrains', 'minutes' or both")
+        return self
+
+
 class Retrain(Node):
     """When to learn again: a cadence, and triggers. See `mlpipe.core.policy`, which acts on it."""
 
@@ -176,6 +202,12 @@ class Retrain(Node):
     )
     close: Float = Field(
         default=0.5, gt=0, le=1, description="a trigger that fired is over below this share of its limit"
+    )
+    pays: Worth | None = Field(
+        default=None, description="learn when what a training is expected to win pays for it"
+    )
+    budget: Budget | None = Field(
+        default=None, description="the most trainings, and minutes of them, in a month"
     )
 
 

@@ -2,15 +2,17 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import fields
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import fields, replace
 from datetime import timedelta
 
 from mlpipe.core.metrics import METRICS
 from mlpipe.core.policy import CAUSES, Attempt, Facts, Observation, Policy
+from mlpipe.core.worth import Budget, Pays
 from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.fold import State, Version
 from mlpipe.records.codec import Head, digest, from_bytes
+from mlpipe.records.record import Record
 from mlpipe.spec.calendar import UNITS
 from mlpipe.spec.modeling import Retrain
 from mlpipe.spec.pipeline import PipelineSpec
@@ -20,14 +22,21 @@ from mlpipe.stores.store import Store
 
 MOST = 400
 """So many partitions back an episode is followed."""
-TRIGGERS = {"first": "schedule"}
+RECENT = 28
+"""So many newest partitions tell how much is predicted."""
+TRIGGERS = {"first": "schedule", "gain": "performance"}
 """Trigger of a run by its cause, where the two differ."""
 _NAME = re.compile(rf"({'|'.join(CAUSES)}):\d+:.+:\d+")
 
 
 def policy_of(retrain: Retrain | None) -> Policy | None:
     """The declared policy; None when a pipeline never retrains by itself."""
-    return None if retrain is None else Policy(**{f.name: getattr(retrain, f.name) for f in fields(Policy)})
+    if retrain is None:
+        return None
+    given = {f.name: getattr(retrain, f.name) for f in fields(Policy)}
+    for name, kind in (("pays", Pays), ("budget", Budget)):
+        given[name] = None if given[name] is None else kind(**dict(given[name]))
+    return Policy(**given)
 
 
 def trigger_of(cause: str) -> str:
@@ -45,6 +54,7 @@ def facts_of(
     store: Store,
     *,
     failed: Collection[str] = (),
+    seconds: Callable[[Record], float] = lambda record: record.cost.wall_s,
 ) -> Facts:
     """What is known after partition `key`.
 
@@ -60,6 +70,8 @@ def facts_of(
         For the record of the champion's training.
     failed
         Names of attempts whose run crashed.
+    seconds
+        What it took to make a record of a model or an evaluation; default: as it says itself.
     """
     watched = heads.find(f"{spec.name}/monitor", (*spec.partitions.before(key, MOST), key))
     observations = [
@@ -78,12 +90,13 @@ def facts_of(
         champion=None if state.champion is None else state.champion.number,
         expected=_expected(state.champion, primary),
         sign=METRICS[primary].sign if primary else 1.0,
-        attempts=[a for a, _ in attempts],
+        attempts=_weighed(spec, policy, [a for a, _ in attempts], state, primary, store, seconds),
         trained_until=max(trained, default=None),
         corrected=corrected,
         correction=correction,
         good=sum("features" in h.outputs for h in good.values()),
         needed=_needed(spec),
+        per_day=_per_day(spec, key, heads) if policy.pays is not None else None,
     )
 
 
@@ -99,6 +112,51 @@ def attempts_of(
         end = spec.partitions.window(entry.logical_date).end.astimezone(spec.partitions.zone)
         found.append((Attempt(name, name.partition(":")[0], end, name in failed), entry.logical_date))
     return found
+
+
+def _weighed(
+    spec: PipelineSpec,
+    policy: Policy,
+    attempts: list[Attempt],
+    state: State,
+    primary: str,
+    store: Store,
+    seconds: Callable[[Record], float],
+) -> list[Attempt]:
+    """Attempts with what each won and took, where the policy asks for it."""
+    if policy.pays is None and policy.budget is None:
+        return attempts
+    made = {v.details.get("attempt"): v for v in state.versions.values()}
+    out = []
+    for attempt in attempts:
+        version = made.get(attempt.name)
+        if version is not None:
+            minutes = 0.0
+            for kind in ("model_record", "evaluation_record") if policy.budget is not None else ():
+                name = str(version.details[kind])
+                minutes += seconds(from_bytes(store.get_record(spec.name, name), name)) / 60
+            attempt = replace(attempt, gain=won(version, primary), minutes=minutes)
+        out.append(attempt)
+    return out
+
+
+def won(version: Version, metric: str) -> float | None:
+    """By how much a version was better than the champion that it was judged against; 0 when it was refused, None without one."""
+    about = (f"beats_champion({metric},", f"beats_champion({metric})")
+    gates = (g for g in version.details.get("gates", ()) if g.get("kind") == "beats_champion")
+    gain = next((g["observed"] for g in gates if str(g.get("gate")).startswith(about)), None)
+    if version.details.get("champion") is None or gain is None:
+        return None
+    return float(gain) if version.decision not in (None, "refuse") else 0.0
+
+
+def _per_day(spec: PipelineSpec, key: str, heads: Heads) -> float | None:
+    """Predictions a day over the newest partitions; None when nothing was predicted."""
+    keys = (*spec.partitions.before(key, RECENT - 1), key)
+    made = heads.find(f"{spec.name}/predictions", keys)
+    rows = [h.outputs["predictions"].rows or 0 for h in made.values() if "predictions" in h.outputs]
+    unit = UNITS[spec.partitions.every].total_seconds() / 86400
+    return sum(rows) / len(rows) / unit if rows else None
 
 
 def _observation(spec: PipelineSpec, head: Head) -> Observation:

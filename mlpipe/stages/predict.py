@@ -1,4 +1,4 @@
-"""Predictions: a partition scored by the champion as of the run's clock."""
+"""Predictions: a partition scored by the champion as of the run's clock, or by what stands in for it."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,26 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.frames import ROW, TIME
+from mlpipe.stages.indicators import missing, newest, own, visible
 from mlpipe.stages.runner import Plan, Result, Stage, stored
+from mlpipe.stages.serving import Answer, Guard, answered, early, guard, levels_of
+from mlpipe.stores.bundles import Bundle
 
 
 def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Plan]:
     """A plan a partition, all by the same champion. Without one, or without features, the record says so."""
     heads = ctx.need(f"{spec.name}/features", keys, spec.name)
-    champion = opened(spec, state_of(ctx).champion, ctx)
+    state = state_of(ctx)
+    champion = opened(spec, state.champion, ctx)
+    functions = tuple(o.function for o in spec.levels.own.values() if o.reads == ("features",))
+    if spec.levels.fallback == "rule" and spec.baseline is not None:
+        functions += (spec.baseline,)
     for key in keys:
         head = heads[key]
+        guarded = guard(spec, key, state, champion, ctx)
         if champion is None or "features" not in head.outputs:
-            yield Plan(key, partial(_nothing, champion is None), (head.seen(),), reusable=False)
+            work = partial(_nothing, champion is None, guarded)
+            yield Plan(key, work, (head.seen(), *guarded.read), reusable=False)
             continue
         model = Input(
             asset=f"{spec.name}/production",
@@ -34,16 +43,21 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             name="champion",
             id=champion.version.bundle,
         )
-        params = {"version": champion.number, "keys": spec.sources[spec.primary].keys}
+        params: dict[str, Any] = {
+            "version": champion.number,
+            "keys": spec.sources[spec.primary].keys,
+            "levels": guarded.params(spec),
+        }
         yield Plan(
             key,
-            partial(_work, spec, key, head, champion, ctx),
-            inputs=(head.read("features"), model),
+            partial(_work, spec, key, head, champion, guarded, ctx),
+            inputs=(head.read("features"), model, *guarded.read),
             params=params,
+            functions=functions,
         )
 
 
-def _nothing(no_champion: bool) -> Result:
+def _nothing(no_champion: bool, guarded: Guard) -> Result:
     verdict, why = (
         ("no_champion", "no model is in production")
         if no_champion
@@ -52,38 +66,65 @@ def _nothing(no_champion: bool) -> Result:
     return Result(
         verdict=verdict,
         findings=(Found(what=why),),
-        data={HEAD_DATA: {}},
+        data={HEAD_DATA: {} if no_champion else {"levels": levels_of(early(guarded, {}))}},
         headline=f"**No predictions**: {why}.",
     )
 
 
-def _work(spec: PipelineSpec, key: str, head: Head, champion: Champion, ctx: Context) -> Result:
+def _work(
+    spec: PipelineSpec, key: str, head: Head, champion: Champion, guarded: Guard, ctx: Context
+) -> Result:
     features_id = head.outputs["features"].id
     rows = ctx.store.get_table(features_id)
-    scores = _scored(spec, key, champion, rows)
+    names = champion.bundle.feature_names
+    values = {"missing_rate": missing(spec, rows, names)}
+    values |= own(spec, key, {"features": visible(spec, rows, (head.data or {}).get("features", names))})
+    verdicts = early(guarded, values)
+    score = partial(_scored, spec, key, champion, rows)
+    answer = answered(spec, key, champion, guarded, verdicts, rows, score)
+    served = {"served": dict(answer.served)} if answer.served else {}
+    data: dict[str, Any] = {
+        "version": champion.number,
+        "unknown_levels": {n: v.why for n, v in {**guarded.known, **values}.items() if v.number is None},
+        HEAD_DATA: {
+            "version": champion.number,
+            "features_id": features_id,
+            "bundle": answer.model,
+            "raw": (head.data or {}).get("raw"),
+            "newest": newest(spec, rows),
+            "levels": levels_of(verdicts),
+            **served,
+        },
+    }
+    if answer.scores is None:
+        why = f"{', '.join(answer.served['for'])} asks for '{answer.served['response']}'"
+        headline = f"**No predictions**: {why}."
+        return Result(verdict="blocked", findings=answer.findings, data=data, headline=headline)
     table = rows[[ROW, TIME, *[k for k in spec.sources[spec.primary].keys if k in rows]]].copy()
-    table.insert(
-        0, "prediction_id", prediction_ids(features_id, champion.version.bundle, rows[ROW].to_numpy())
-    )
-    table = table.assign(version=champion.number, features_id=features_id, **columns_of(champion, scores))
-    metrics = [MetricValue(name="version", value=float(champion.number), split="predictions")]
-    if champion.bundle.task != "multiclass" and len(scores):
-        metrics.append(MetricValue(name="mean", value=float(scores.mean()), split="predictions"))
+    table.insert(0, "prediction_id", prediction_ids(features_id, answer.model, rows[ROW].to_numpy()))
+    scored = columns_of(answer.bundle, answer.scores)
+    table = table.assign(version=answer.version, features_id=features_id, **scored)
+    if served:
+        table = table.assign(served_by=answer.served["by"])
+    metrics = [MetricValue(name="version", value=float(answer.version), split="predictions")]
+    if champion.bundle.task != "multiclass" and len(table):
+        metrics.append(MetricValue(name="mean", value=float(answer.scores.mean()), split="predictions"))
     return Result(
         outputs=(stored(ctx.store, "predictions", table),),
         metrics=tuple(metrics),
         verdict="pass",
-        data={
-            "version": champion.number,
-            HEAD_DATA: {
-                "version": champion.number,
-                "features_id": features_id,
-                "bundle": champion.version.bundle,
-                "raw": (head.data or {}).get("raw"),
-            },
-        },
-        headline=f"**{len(table):,}** rows scored by `{spec.name}@{champion.number}`.",
+        findings=answer.findings,
+        data=data,
+        headline=f"**{len(table):,}** rows scored by {_who(spec, champion, answer)}.",
     )
+
+
+def _who(spec: PipelineSpec, champion: Champion, answer: Answer) -> str:
+    name, by = f"`{spec.name}@{champion.number}`", answer.served.get("by", "champion")
+    if by == "champion":
+        return name
+    stand = f"`{spec.name}@{answer.version}`" if answer.version else f"the **{by}**"
+    return f"{stand} in the place of {name}, for {', '.join(answer.served['for'])}"
 
 
 def _scored(spec: PipelineSpec, key: str, champion: Champion, rows: pd.DataFrame) -> np.ndarray:
@@ -118,9 +159,8 @@ def prediction_ids(features_id: str, bundle_id: str, rows: np.ndarray) -> list[s
     return [f"p-{stem}-{row}" for row in rows]
 
 
-def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, Any]:
+def columns_of(bundle: Bundle, scores: np.ndarray) -> dict[str, Any]:
     """Score columns by task: ``score`` (and ``predicted`` by the threshold), or one a class and the class chosen."""
-    bundle = champion.bundle
     if bundle.task == "regression":
         return {"score": scores}
     if bundle.task == "binary":
@@ -135,4 +175,4 @@ def columns_of(champion: Champion, scores: np.ndarray) -> dict[str, Any]:
     }
 
 
-STAGE = Stage("predict", "predictions", "1", plans)
+STAGE = Stage("predict", "predictions", "2", plans)

@@ -30,6 +30,7 @@ from mlpipe.spec.calendar import WHOLE
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import UpstreamSource
 from mlpipe.stages.context import Context
+from mlpipe.stages.nightly import claim
 from mlpipe.stages.passing import AskedToWaitError
 from mlpipe.stages.refresh import again, unchanged
 from mlpipe.stages.runner import Stage, run_stage
@@ -129,17 +130,7 @@ def claimed(context: dg.AssetExecutionContext, spec: PipelineSpec, ctx: Context,
     if not run.attempt:
         return True
     holder = context.run.tags.get(HOLDER_TAG) or context.run.root_run_id or context.run.run_id
-    mine = ctx.ledger.claim(
-        run.attempt,
-        holder,
-        actor=run.actor or "unknown",
-        role="sensor",
-        reason=run.trigger.reason or run.attempt,
-        effective_at=run.as_of,
-        logical_date=key,
-        trigger=run.trigger.kind,
-        details={"cause": dict(run.trigger.details)},
-    )
+    mine = claim(ctx, key, holder)
     if not mine:
         context.log.warning(
             f"{spec.name}: {run.attempt} is trained by another run; this one has nothing to do."

@@ -3,7 +3,7 @@
 import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from mlpipe.records.archive import archived
 from mlpipe.records.capture import commit, installed
 from mlpipe.records.record import Code, Found, Trigger
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.context import Context, Run
+from mlpipe.stages.context import Context, Heads, Run
 from mlpipe.stores.place import default_url
 from mlpipe.stores.store import Store
 
@@ -220,13 +220,20 @@ def context_of(
         _HEADS.clear()
         behind = DagsterHeads(instance_at(tags[FACTS_TAG]), "", started) if FACTS_TAG in tags else None
         _HEADS[run_id] = DagsterHeads(context.instance, run_id, started, run.as_of, behind)
-    store = open_store(url)
+    ledger = ledger_of(spec, open_store(url), tags.get(LEDGER_TAG))
+    around = surroundings(spec, ledger, _HEADS[run_id], run)
+    return replace(around, log=context.log.info, upstream=upstream or {})
+
+
+def surroundings(spec: PipelineSpec, ledger: Ledger, heads: Heads, run: Run) -> Context:
+    """What a stage may touch, with the code and the environment that it runs in."""
+    url = store_url(spec)
     suites = tuple(s.contract.suite for s in spec.sources.values() if s.contract.suite is not None)
     code = code_of(url, spec.base_dir, suites)
     return Context(
-        store=store,
-        ledger=ledger_of(spec, store, tags.get(LEDGER_TAG)),
-        heads=_HEADS[run_id],
+        store=open_store(url),
+        ledger=ledger,
+        heads=heads,
         run=run,
         now=now,
         archive=code.archive,
@@ -234,6 +241,4 @@ def context_of(
         withheld=code.withheld,
         commit=code.commit,
         installed=installed_id(url),
-        log=context.log.info,
-        upstream=upstream or {},
     )

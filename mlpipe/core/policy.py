@@ -12,6 +12,7 @@ episode that is still open may ask again when the cool-down is over. So a refuse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from mlpipe.core.drift import MAJOR
 from mlpipe.core.retraining import CALIBRATED, CAUSES, Attempt, Every, Facts, Observation, Policy
@@ -119,6 +120,7 @@ def _episodes(policy: Policy, facts: Facts, now: Observation) -> tuple[Episode, 
     found = [
         _data(policy, facts, now),
         _open("performance", mine, policy, lambda o: _performance(policy, facts, o)),
+        _levels(policy, mine),
         _open("drift", mine, policy, lambda o: _drift(policy, o)),
         _gain(policy, facts, mine),
         _cadence(policy, facts, now),
@@ -196,6 +198,22 @@ def _performance(policy: Policy, facts: Facts, day: Observation) -> _Measure | N
     return _Measure(
         fall / policy.performance, text, _details(day, "performance", day.rolling, policy.performance)
     )
+
+
+def _levels(policy: Policy, mine: Sequence[Observation]) -> Episode | None:
+    """The first service level that is missed. A level has no half of its limit: it is over once it is met again."""
+    names = dict.fromkeys(n for o in mine for n in o.levels) if policy.levels else {}
+    open_ones = (_open("level", mine, policy, partial(_level, name)) for name in names)
+    return next((e for e in open_ones if e is not None), None)
+
+
+def _level(name: str, day: Observation) -> _Measure | None:
+    if name not in day.levels:
+        return None
+    value, missed = day.levels[name]
+    text = f"the service level {name} is missed with {value:.4g} on {day.key}"
+    details = {"partition": day.key, "column": name, "value": f"{value:.6g}"}
+    return _Measure(float(missed), text, details)
 
 
 def _gain(policy: Policy, facts: Facts, mine: Sequence[Observation]) -> Episode | None:

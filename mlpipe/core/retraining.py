@@ -9,7 +9,7 @@ from mlpipe.core.worth import Budget, Pays
 
 Every = Literal["never", "day", "week", "month"]
 CALIBRATED: Literal["calibrated"] = "calibrated"
-CAUSES = ("first", "data", "performance", "drift", "gain", "schedule")
+CAUSES = ("first", "data", "performance", "level", "drift", "gain", "schedule")
 """In the order of precedence, when several ask in one night. ``first`` is a pipeline without a model."""
 
 
@@ -31,6 +31,8 @@ class Policy:
     performance
         Limit on how far the primary metric, realised over the trailing window, is worse than at the champion's evaluation, in units
         of the metric.
+    levels
+        Ask when a service level is missed whose response is to retrain.
     on_new_data
         Ask when `min_new_data` has come since the last training, and when data that the champion learned from was corrected or
         completed.
@@ -51,6 +53,7 @@ class Policy:
     drift_share: float | None = None
     score_drift: float | None = None
     performance: float | None = None
+    levels: bool = True
     on_new_data: bool = False
     cool_down: timedelta = timedelta(days=14)
     min_new_data: timedelta = timedelta(days=7)
@@ -75,6 +78,8 @@ class Observation:
         How many columns were watched.
     score_psi, rolling
         PSI of the score, and the primary metric realised over the trailing window; None where unknown.
+    levels
+        Value, and whether it was missed, of the known service levels whose response is to retrain.
     """
 
     key: str
@@ -84,6 +89,7 @@ class Observation:
     watched: int = 0
     score_psi: float | None = None
     rolling: float | None = None
+    levels: Mapping[str, tuple[float, bool]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,9 @@ class Retrain(Node):
     performance: Float | None = Field(
         default=None, gt=0, description="limit on how far the realised primary metric is worse than evaluated"
     )
+    levels: bool = Field(
+        default=True, description="learn when a service level is missed whose response is 'retrain'"
+    )
     on_new_data: bool = Field(
         default=False,
         description="learn when enough new data came, and when data learned from was corrected",

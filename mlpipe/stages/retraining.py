@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
+from typing import Any
 
 from mlpipe.core.metrics import METRICS
 from mlpipe.core.policy import CAUSES, Attempt, Facts, Observation, Policy
@@ -24,7 +25,7 @@ MOST = 400
 """So many partitions back an episode is followed."""
 RECENT = 28
 """So many newest partitions tell how much is predicted."""
-TRIGGERS = {"first": "schedule", "gain": "performance"}
+TRIGGERS = {"first": "schedule", "gain": "performance", "level": "performance"}
 """Trigger of a run by its cause, where the two differ."""
 _NAME = re.compile(rf"({'|'.join(CAUSES)}):\d+:.+:\d+")
 
@@ -175,7 +176,19 @@ def _observation(spec: PipelineSpec, head: Head) -> Observation:
         watched=int(data.get("watched") or 0),
         score_psi=data.get("score_psi"),
         rolling=data.get("rolling"),
+        levels=_levels(spec, data.get("levels") or {}),
     )
+
+
+def _levels(spec: PipelineSpec, levels: Mapping[str, Any]) -> dict[str, tuple[float, bool]]:
+    """Known service levels whose response is to retrain: the value, and whether it was missed."""
+    known = ((n, *levels[n]) for n in spec.levels.retraining if n in levels)
+    # A ratio to a class without rows is missed, and no number.
+    return {
+        n: (math.nan if value is None else float(value), state == "missed")
+        for n, value, state in known
+        if state != "unknown"
+    }
 
 
 def _expected(champion: Version | None, primary: str) -> float | None:

@@ -193,3 +193,21 @@ def test_any_past_lived_night_by_night(
     assert all(b - a >= timedelta(days=cool) for a, b in zip(triggered, triggered[1:], strict=False))
     weeks = [a.name for a in attempts if a.cause == "schedule" and not a.failed]
     assert len(weeks) == len(set(weeks))
+
+
+def test_a_missed_level_asks_until_it_is_met_and_unknown_days_change_nothing() -> None:
+    quiet = Policy(every="never", drift=None, min_new_data=timedelta(0))
+
+    def lived(*levels: dict[str, tuple[float, bool]]) -> Decision:
+        return decide(quiet, facts([day(n, None, levels=each) for n, each in enumerate(levels)]))
+
+    missed, met = {"performance": (0.61, True)}, {"performance": (0.71, False)}
+    told = lived(met, missed)
+    assert told.ask and told.name == "level:1:2024-03-02:1"
+    assert told.reason == "the service level performance is missed with 0.61 on 2024-03-02"
+    assert lived(missed, {}).name == "level:1:2024-03-01:1"
+    assert not lived(missed, met).ask
+    # Another level that is met does not close the one that is not known.
+    assert lived({**missed, "rows": (9.0, False)}, {"rows": (9.0, False)}).cause == "level"
+    off = replace(quiet, levels=False)
+    assert not decide(off, facts([day(0, None, levels=missed)])).ask

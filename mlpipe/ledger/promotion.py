@@ -114,6 +114,7 @@ def decide(
     now: datetime,
     min_tenure: timedelta = timedelta(0),
     corrected_data: bool = False,
+    frozen: Sequence[str] = (),
     logical_date: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> Decision:
@@ -128,7 +129,7 @@ def decide(
         Where, and what.
     actor, reason
         Who releases, and why the run was started.
-    now, min_tenure, corrected_data
+    now, min_tenure, corrected_data, frozen
         See `may_promote`. `now` is when the decision takes effect.
     logical_date, details
         The partition that is released; what is kept with the registration: gate decisions, ids of records.
@@ -141,7 +142,9 @@ def decide(
         found = state.versions[version.number]
         if found.decision is not None:
             return None
-        verdict = may_promote(state, candidate, now=now, min_tenure=min_tenure, corrected_data=corrected_data)
+        verdict = may_promote(
+            state, candidate, now=now, min_tenure=min_tenure, corrected_data=corrected_data, frozen=frozen
+        )
         case = Fields(actor=actor, role=candidate.role, reason=reason, effective_at=now)
         case |= Fields(trigger=candidate.trigger, logical_date=logical_date)
         case |= _move(state, found) if verdict.promote else _refusal(found, verdict)

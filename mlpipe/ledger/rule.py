@@ -1,5 +1,6 @@
 """Who may promote. Pure: what holds, a candidate and a moment in; yes, or every reason against it, out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -81,7 +82,13 @@ def next_try(state: State, champion: int, bundle: str, *, as_of: datetime) -> in
 
 
 def may_promote(
-    state: State, candidate: Candidate, *, now: datetime, min_tenure: timedelta, corrected_data: bool = False
+    state: State,
+    candidate: Candidate,
+    *,
+    now: datetime,
+    min_tenure: timedelta,
+    corrected_data: bool = False,
+    frozen: Sequence[str] = (),
 ) -> Verdict:
     """Whether `candidate` may take over production. Every condition is looked at, whatever the others say; the gates come first.
 
@@ -96,6 +103,8 @@ def may_promote(
     corrected_data
         True when the model was trained again on corrected data: then its data may end when the champion's
         does.
+    frozen
+        Why promotions are frozen now, in sentences: used-up error budgets. They bind every trigger, and no rollback.
     """
     moment = utc("now", now)
     automatic = candidate.trigger != "manual"
@@ -112,6 +121,8 @@ def may_promote(
         reasons.append("This bundle was rolled back before.")
     if automatic and state.paused:
         reasons.append("Automatic promotion is paused since the last rollback, until it is acknowledged.")
+    # Without a champion nothing answers, and no budget is spared by waiting.
+    reasons += frozen if state.champion is not None else ()
     if state.champion is not None and state.champion_since is not None:
         tenure = min_tenure if automatic else timedelta(0)
         reasons += _against(state, state.champion, candidate, corrected_data)

@@ -18,6 +18,7 @@ from mlpipe.stages.card import model_card
 from mlpipe.stages.champions import state_of
 from mlpipe.stages.context import Context, record_of
 from mlpipe.stages.evidence import is_older
+from mlpipe.stages.indicators import frozen
 from mlpipe.stages.runner import Plan, Result, Stage, output
 
 ROLES = {
@@ -85,6 +86,7 @@ def _work(spec: PipelineSpec, key: str, head: Head, ctx: Context) -> Result:
         now=ctx.run.as_of,
         min_tenure=spec.min_tenure,
         corrected_data=corrected,
+        frozen=frozen(spec, ctx.run.as_of, ctx),
         logical_date=key,
         details=details,
     )

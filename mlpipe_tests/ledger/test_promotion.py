@@ -102,6 +102,24 @@ def test_with_every_condition_met_it_promotes(trigger: str) -> None:
     assert verdict.reasons == ()
 
 
+def test_a_used_up_budget_freezes_promotions_and_never_a_rollback() -> None:
+    ledger, why = with_champion(), "The error budget of psi is used up."
+    model = judged(ledger.state(), candidate("b", 20, trigger="manual"))
+    told = may_promote(ledger.state(), model, now=day(30), min_tenure=WEEK, frozen=[why])
+    assert not told.promote and told.reasons == (why,)
+    decision = decide(
+        ledger, model, actor="ana", reason="New data.", now=day(30), min_tenure=WEEK, frozen=[why]
+    )
+    assert decision.refused and decision.reasons == (why,)
+    # A rollback goes by another way, which no budget stops; and without a champion there is none to spare.
+    assert release(ledger, candidate("c", 31), 40).promoted
+    back(ledger, 41)
+    champion = ledger.state().champion
+    assert champion is not None and champion.bundle == "a"
+    first = may_promote(ticking().state(), candidate("a", 10), now=day(10), min_tenure=WEEK, frozen=[why])
+    assert first.promote
+
+
 def test_a_manual_training_does_not_wait_for_the_tenure() -> None:
     state = with_champion().state()
     assert allowed(state, candidate("b", 11, trigger="manual"), 11).promote

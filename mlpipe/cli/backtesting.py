@@ -2,13 +2,18 @@
 
 import argparse
 import json
+import re
 import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpipe.cli.command import chosen, command
+from mlpipe.errors import MlpipeError
 
 if TYPE_CHECKING:
+    from mlpipe.core.policy import Policy
     from mlpipe.stages.past import Past
 
 GATES = "What other gates would have decided about each past candidate, and how production would have scored since."
@@ -27,6 +32,22 @@ A day was fine when its contract passed it then, and neither drift nor a fall of
 examples:
   mlpipe backtest checks flights --contract tighter.yaml
   mlpipe backtest checks flights --contract tighter.yaml --from 2013-06-01 --json"""
+
+POLICY = (
+    "Retraining policies lived through the same recorded months: what each asked for, took, gave, and missed."
+)
+POLICY_EXAMPLES = """\
+Lived through, night by night, by the pipeline's own stages, each policy with a chain of decisions of its own: production stays as it is.
+Tried are never, weekly, monthly, drift, performance, cost-aware, the pipeline's own (declared), and those of --policy. Models are reused by
+recipe, also those that a replay trained. Killed and started again, it goes on where it was.
+
+Regret against the best model: how much worse the champion was than the best of all models that existed that day, mean over days. Regret
+against the best policy: how much worse the metric over all rows is than that of the policy that did best.
+
+examples:
+  mlpipe backtest policy flights --from 2013-04-01 --to 2013-12-31 --html policies.html
+  mlpipe backtest policy flights --policy calm=calm.yaml --policy eager=eager.yaml --only calm --only eager"""
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
 
 
 def add(commands: Any) -> None:
@@ -49,7 +70,7 @@ def add(commands: Any) -> None:
     group = commands.add_parser(
         "backtest",
         help="Try a rule on the past before it is switched on.",
-        description="Try a rule on the past before it is switched on. Nothing is trained; the store gains cells of the matrix alone.",
+        description="Try a rule on the past before it is switched on. Production stays as it is; only 'policy' trains.",
     ).add_subparsers(required=True, metavar="WHAT")
     made = command(group, "gates", gates, GATES, GATES_EXAMPLES)
     _stretch(made)
@@ -64,6 +85,27 @@ def add(commands: Any) -> None:
     made.add_argument(
         "--html", metavar="FILE", help="write a page with the picture and every gate's sentence"
     )
+    made.add_argument("--svg", metavar="FILE", help="write the picture alone")
+    made = command(group, "policy", policy, POLICY, POLICY_EXAMPLES)
+    _stretch(made)
+    made.add_argument(
+        "--policy",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="try this one too: YAML with the keys of 'retrain'; may be given more than once",
+    )
+    made.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="try this policy only; may be given more than once",
+    )
+    made.add_argument(
+        "--metric", metavar="NAME", help="what production is scored by; default: the first of the pipeline's"
+    )
+    made.add_argument("--html", metavar="FILE", help="write a page with the picture and every training")
     made.add_argument("--svg", metavar="FILE", help="write the picture alone")
     made = command(group, "checks", checks, CHECKS, CHECKS_EXAMPLES)
     _stretch(made)
@@ -137,6 +179,68 @@ def gates(args: argparse.Namespace) -> int:
             Path(file).write_text(draw(found), encoding="utf-8")
     print(json.dumps(found, ensure_ascii=False) if args.json else gates_text(found))
     return 0
+
+
+def policy(args: argparse.Namespace) -> int:
+    """`mlpipe backtest policy`."""
+    from mlpipe.orchestration.faces import STAGES, code_version
+    from mlpipe.orchestration.runtime import surroundings
+    from mlpipe.stages.context import MemoryHeads, Run
+    from mlpipe.stages.policies import tried
+    from mlpipe.views.policies import as_html, as_svg, as_text
+    from mlpipe.views.progress import lives
+
+    past = _past(args)
+    more = _policies(args.policy)
+    keys = past.keys(args.first, args.last)
+    around = surroundings(past.spec, past.ledger, MemoryHeads(), Run("", datetime.now(UTC)))
+    codes = [code_version(past.spec, name) for name in STAGES]
+    with lives(past.spec.name) as hear:
+        found = tried(
+            past,
+            around,
+            keys,
+            more=more,
+            only=args.only,
+            metric=args.metric,
+            codes=codes,
+            hear=hear,
+            tell=lambda done, total: hear("scoring", done, total, ""),
+        )
+    for file, draw in ((args.html, as_html), (args.svg, as_svg)):
+        if file:
+            Path(file).write_text(draw(found), encoding="utf-8")
+    print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
+    return 0
+
+
+def _policies(given: Sequence[str]) -> "dict[str, Policy]":
+    """Policies from files, by name.
+
+    Raises
+    ------
+    MlpipeError
+        A name that is none, or is given twice; and what is wrong with a file.
+    """
+    from mlpipe.spec.yaml_file import policy_file
+    from mlpipe.stages.policies import STANDARD
+    from mlpipe.stages.retraining import policy_of
+
+    out: dict[str, Policy] = {}
+    for text in given:
+        name, _, file = text.partition("=")
+        fix = "Write --policy calm=calm.yaml."
+        if not _NAME.fullmatch(name) or not file:
+            raise MlpipeError(
+                f"--policy {text!r} is no NAME=FILE with a name of a-z, 0-9 and -, at most 30", fix=fix
+            )
+        if name in out or name in STANDARD:
+            why = "was given before" if name in out else "is one of mlpipe's own policies"
+            raise MlpipeError(f"--policy {text!r}: the name {name!r} {why}", fix="Give it another name.")
+        made = policy_of(policy_file(Path(file)))
+        assert made is not None
+        out[name] = made
+    return out
 
 
 def checks(args: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ def compared(
             }
             for t in other.told
         ],
-        "production": _production(both, name, past.spec.bootstrap, past.spec.seed) if name else None,
+        "production": production(both, name, past.spec.bootstrap, past.spec.seed) if name else None,
         "months": _months(past, both, name) if name else [],
         "timeline": [
             {
@@ -172,7 +172,7 @@ def _joined(parts: Sequence[Scored], name: str | None) -> float | None:
 Both = dict[str, tuple[Scored | None, Scored | None]]
 
 
-def _production(both: Both, name: str, resamples: int, seed: int) -> dict[str, Any]:
+def production(both: Both, name: str, resamples: int, seed: int) -> dict[str, Any]:
     """Production under both policies, over the rows of all days on which both had a model of the same classes."""
     found = [
         (a, b)

@@ -94,7 +94,7 @@ def facts_of(
     return Facts(
         observations=observations,
         champion=None if state.champion is None else state.champion.number,
-        expected=_expected(state.champion, primary),
+        expected=expected_of(state.champion, primary),
         sign=METRICS[primary].sign if primary else 1.0,
         attempts=_weighed(spec, policy, [a for a, _ in attempts], state, primary, store, seconds),
         trained_until=max(trained, default=None),
@@ -191,7 +191,7 @@ def _levels(spec: PipelineSpec, levels: Mapping[str, Any]) -> dict[str, tuple[fl
     }
 
 
-def _expected(champion: Version | None, primary: str) -> float | None:
+def expected_of(champion: Version | None, primary: str) -> float | None:
     """The champion's primary metric at its evaluation."""
     metrics = champion.details.get("metrics") if champion is not None else None
     value = metrics.get(primary) if isinstance(metrics, dict) else None

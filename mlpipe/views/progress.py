@@ -106,6 +106,30 @@ def nights(pipeline: str) -> Iterator[Callable[[Any], None]]:
 
 
 @contextmanager
+def lives(pipeline: str) -> Iterator[Callable[[str, int, int, str], None]]:
+    """A listener for the nights of several policies: a bar for each, and a line for each night on which something was decided."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    started, tasks = time.perf_counter(), {}
+    with Progress(*columns, console=console) as bar:
+
+        def tell(name: str, done: int, total: int, text: str) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"{pipeline}, {name}", total=total)
+            if text:
+                bar.print(f"{name}, night {done} of {total}: {text}", highlight=False, markup=False)
+            elif not console.is_terminal and done * 10 // total != (done - 1) * 10 // total:
+                took = f"{time.perf_counter() - started:.0f} s"
+                bar.print(f"{name}, night {done} of {total} ({took})", highlight=False, markup=False)
+            bar.update(tasks[name], completed=done)
+
+        yield tell
+
+
+@contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A listener for work of which so much of so much is done: one bar, which shows itself once there is something to do."""
     from rich.console import Console

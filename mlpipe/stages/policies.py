@@ -116,15 +116,9 @@ def _policy(
     if name == OWN and own is not None:
         return own, ""
     base = own or Policy()
+    quiet = Policy(every="never", drift=None, levels=False)
     bare = replace(
-        base,
-        every="never",
-        drift=None,
-        drift_share=None,
-        score_drift=None,
-        performance=None,
-        on_new_data=False,
-        pays=None,
+        quiet, cool_down=base.cool_down, min_new_data=base.min_new_data, close=base.close, budget=base.budget
     )
     if name in ("weekly", "monthly"):
         return replace(bare, every="week" if name == "weekly" else "month"), ""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlpipe.views import page
 from mlpipe.views.drawing import Scale, apart, at, fitted, safe, seconds, span, tick_text, ticks, time_ticks
-from mlpipe.views.frame import BANDS, GRID, INK, PALE, SMALL, rule, write
+from mlpipe.views.frame import GRID, INK, PALE, SMALL, rule, write
 from mlpipe.views.page import Cell
 from mlpipe.views.replay import number, words
 from mlpipe.views.table import table
@@ -29,6 +29,7 @@ STYLES = (
     ("#A0297A", "6 3"),
 )
 """Colour and dashes of each line; of more policies they begin again."""
+BANDS = ("#DCE6EE", "#F0F3F6")
 MARKS = {"promoted": "▲", "refused": "×", "no_model": "·", "failed": "!"}
 
 
@@ -218,7 +219,9 @@ def _lines(
     for i, _, line in drawn:
         path = "L".join(f"{at(x(when))} {at(y(value))}" for when, value in line)
         colour, dash = _style(i)
-        yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.8"{_dashed(dash)}/>'
+        # Lines that lie on one another are seen as the borders of those above.
+        width = at(4.2 - 3.0 * i / len(policies))
+        yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="{width}"{_dashed(dash)}/>'
     heights = apart([y(line[-1][1]) + 4 for _, _, line in drawn], 15, TOP, FOOT)
     for (i, name, _), height in zip(drawn, heights, strict=True):
         yield write(RIGHT + 8, height, fitted(name, 12, WIDTH - RIGHT - 16), fill=_style(i)[0], weight="bold")
@@ -240,7 +243,8 @@ def _lanes(policies: Sequence[Mapping[str, Any]], x: Scale) -> Iterator[str]:
             (version, list(days)) for version, days in groupby(policy["timeline"], key=lambda d: d["version"])
         ]
         for n, (_, days) in enumerate(runs):
-            begin, end = x(_when(days[0]["at"])), x(_when(days[-1]["at"]))
+            after = runs[n + 1][1][0] if n + 1 < len(runs) else days[-1]
+            begin, end = x(_when(days[0]["at"])), x(_when(after["at"]))
             band = BANDS[n % 2]
             yield f'<rect x="{at(begin)}" y="{at(top)}" width="{at(max(end - begin, 1.0))}" height="{at(LANE - 6)}" fill="{band}"/>'
         for one in policy["asked"]:

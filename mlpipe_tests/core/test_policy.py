@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.core.policy import Attempt, Decision, Facts, Observation, Policy, decide
+from mlpipe.core.worth import Budget, Pays
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 DRIFT = Policy(every="never", drift=0.2, min_new_data=timedelta(0))
@@ -211,3 +212,53 @@ def test_a_missed_level_asks_until_it_is_met_and_unknown_days_change_nothing() -
     assert lived({**missed, "rows": (9.0, False)}, {"rows": (9.0, False)}).cause == "level"
     off = replace(quiet, levels=False)
     assert not decide(off, facts([day(0, None, levels=missed)])).ask
+
+
+PAYS = Policy(every="never", drift=None, min_new_data=timedelta(0), pays=Pays(value=1.0, training=28.0))
+
+
+def fallen(rolling: float | None, **more: Any) -> Facts:
+    """A champion of 0.8 that scores `rolling` now, on 100 predictions a day: a hundredth is worth 28 until the next review."""
+    return facts([day(0, None, rolling=rolling)], expected=0.8, per_day=100.0, **more)
+
+
+def test_a_training_is_asked_for_when_its_expected_gain_pays() -> None:
+    told = decide(PAYS, fallen(0.7899))
+    assert told.ask and told.cause == "gain" and told.name == "gain:1:2024-03-01:1"
+    assert "worth 28.28, and it costs 28" in told.reason
+    assert not decide(PAYS, fallen(0.7901)).ask
+    # Of a metric of which less is better a rise is the fall.
+    assert decide(PAYS, fallen(0.8101, sign=-1.0)).ask and not decide(PAYS, fallen(0.7899, sign=-1.0)).ask
+    # Nothing is known of the metric, or of how much is predicted: nothing is expected.
+    assert not decide(PAYS, fallen(None)).ask
+    assert not decide(PAYS, replace(fallen(0.5), per_day=None)).ask
+    assert not decide(PAYS, replace(fallen(0.5), expected=None)).ask
+
+
+def test_refused_trainings_ask_for_a_greater_fall() -> None:
+    long_ago = START - timedelta(days=60)
+    refused = [Attempt(f"gain:1:x:{n}", "gain", long_ago, gain=0.0) for n in range(2)]
+    assert not decide(PAYS, fallen(0.775, attempts=refused)).ask
+    assert decide(PAYS, fallen(0.769, attempts=refused)).ask
+    # One that was compared with no champion tells nothing.
+    first = Attempt("first:0:x:1", "first", long_ago, gain=None)
+    assert decide(PAYS, fallen(0.7899, attempts=[first])).ask
+
+
+def test_a_budget_holds_until_the_month_is_over() -> None:
+    policy = replace(DRIFT, cool_down=timedelta(0), budget=Budget(retrains=1))
+    days = [day(n, 0.3) for n in range(31)]
+    done = Attempt("drift:1:2024-03-01:1", "drift", START + timedelta(days=1), minutes=3.0)
+    held = decide(policy, facts(days[:20], attempts=[done]))
+    assert not held.ask and held.held == ("drift: budget: 1 of 1 trainings of 2024-03 were asked for",)
+    # The night of the thirty-first ends with April.
+    assert decide(policy, facts(days, attempts=[done])).ask
+    assert decide(policy, facts(days[:20], attempts=[replace(done, failed=True)])).ask, "it was none"
+    timely = replace(policy, budget=Budget(minutes=3.0))
+    assert "3 of 3 minutes" in decide(timely, facts(days[:20], attempts=[done])).held[0]
+    assert decide(replace(policy, budget=Budget(minutes=3.5)), facts(days[:20], attempts=[done])).ask
+
+
+def test_a_pipeline_without_a_model_is_not_held_by_its_budget() -> None:
+    policy = replace(PAYS, budget=Budget(retrains=0))
+    assert decide(policy, facts([day(0, version=None)], champion=None)).cause == "first"

@@ -125,6 +125,11 @@ class Shelf:
             )
         return self.read(asset.partition("/")[0], found[0][0])
 
+    def latest(self, asset: str) -> Record:
+        """The newest record of the last partition of an asset. Raises `NotFoundError` where there is none."""
+        statement = "select max(r.partition) from record r where r.asset = ? and r.experiment is null and r.deleted = 0"
+        return self.newest(asset, str(self.index.database.run(statement, (asset,))[0][0] or "all"))
+
     def one_as_of(self, text: str, as_of: datetime) -> Record:
         """What a version or a partition was at a moment, by the clock of the data.
 

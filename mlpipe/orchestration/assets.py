@@ -141,9 +141,9 @@ def claimed(context: dg.AssetExecutionContext, spec: PipelineSpec, ctx: Context,
 def _left_to_another(spec: PipelineSpec, ctx: Context, key: str) -> Iterator[dg.AssetCheckResult]:
     """A step that does nothing must still answer its check: with what stands there, by whoever made it."""
     head = ctx.heads.find(f"{spec.name}/model", [key]).get(key)
-    check, _ = CHECKS["model"]
+    (check,) = CHECKS["model"]
     yield dg.AssetCheckResult(
-        check_name=check,
+        check_name=check.name,
         asset_key=[spec.name, "model"],
         passed=head is None or head.verdict in GOOD["model"],
         severity=dg.AssetCheckSeverity.WARN,

@@ -92,15 +92,20 @@ def missing(spec: PipelineSpec, rows: pd.DataFrame, names: Sequence[str]) -> Val
     return Value(float(rows[counted].isna().to_numpy().mean()))
 
 
-def own(spec: PipelineSpec, key: str, frames: Mapping[str, pd.DataFrame]) -> dict[str, Value]:
-    """Indicators of the user's own for which all frames are there.
+def own(spec: PipelineSpec, key: str, frames: Mapping[str, pd.DataFrame], *, early: bool) -> dict[str, Value]:
+    """Indicators of the user's own: `early` those that read features alone, else all others.
 
-    An indicator that fails is unknown, and says why: a mistake in it must not cost a day's predictions.
+    One whose rows are not there, or that fails, is unknown and says why: a mistake in it must not cost a day's predictions.
     """
     found = {}
     for name, level in spec.levels.own.items():
-        if set(level.reads) <= frames.keys():
-            found[name] = _called(spec, key, name, [frames[n] for n in level.reads])
+        if (level.reads == ("features",)) == early:
+            gone = [n for n in level.reads if n not in frames]
+            found[name] = (
+                Value(None, f"the day has no {gone[0]} that are known yet")
+                if gone
+                else _called(spec, key, name, [frames[n] for n in level.reads])
+            )
     return found
 
 
@@ -122,7 +127,8 @@ def _called(spec: PipelineSpec, key: str, name: str, frames: Sequence[pd.DataFra
 
 def newest(spec: PipelineSpec, rows: pd.DataFrame) -> str | None:
     """Event time of the newest of some predicted rows (ISO, in UTC); None without rows or times."""
-    last = rows[TIME].max() if len(rows) else pd.NaT
+    timed = spec.prediction_time is not None or spec.sources[spec.primary].event_time is not None
+    last = rows[TIME].max() if timed and len(rows) else pd.NaT
     return None if pd.isna(last) else (last + pd.Timedelta(spec.lead)).isoformat()
 
 

@@ -78,7 +78,8 @@ def _work(
     rows = ctx.store.get_table(features_id)
     names = champion.bundle.feature_names
     values = {"missing_rate": missing(spec, rows, names)}
-    values |= own(spec, key, {"features": visible(spec, rows, (head.data or {}).get("features", names))})
+    seen = visible(spec, rows, (head.data or {}).get("features", names))
+    values |= own(spec, key, {"features": seen}, early=True)
     verdicts = early(guarded, values)
     score = partial(_scored, spec, key, champion, rows)
     answer = answered(spec, key, champion, guarded, verdicts, rows, score)

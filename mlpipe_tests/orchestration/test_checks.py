@@ -20,9 +20,9 @@ def told(world: World, run_id: str, check: str) -> dict[str | None, bool]:
     return {e.partition: e.passed for e in found if e.check_name == check}
 
 
-@pytest.mark.parametrize("asset", sorted(CHECKS))
-def test_every_check_is_partitioned_as_its_asset_is(world: World, asset: str) -> None:
-    key = dg.AssetCheckKey(dg.AssetKey(["shop", asset]), CHECKS[asset][0])
+@pytest.mark.parametrize(("asset", "check"), [(a, c.name) for a in sorted(CHECKS) for c in CHECKS[a]])
+def test_every_check_is_partitioned_as_its_asset_is(world: World, asset: str, check: str) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey(["shop", asset]), check)
     spec = world.defs.resolve_asset_graph().get_check_spec(key)
     assert spec.partitions_def == dg.DailyPartitionsDefinition("2024-01-01") and not spec.blocking
 
@@ -35,6 +35,7 @@ def test_each_partition_has_its_own_result_after_a_range_and_after_one_day(world
     assert told(world, by_run[NEXT], "contract") == {NEXT: True}
     assert told(world, world.events("model")[0].run_id, "gates") == {TRAIN_AT: True}
     assert told(world, by_run[NEXT], "drift") == {NEXT: True}
+    assert told(world, by_run[NEXT], "service_levels") == {NEXT: True}
 
 
 def test_a_day_that_breaks_its_contract_fails_alone(tmp_path: Path, on: dg.DagsterInstance) -> None:

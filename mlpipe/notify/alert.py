@@ -1,5 +1,6 @@
 """An alert: one thing that happened, in plain words, as a frozen value."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,8 +8,25 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mlpipe.ledger.rule import PROMOTING
+from mlpipe.spec.alerts import Severity
 
-Severity = Literal["info", "warning", "error"]
+State = Literal["news", "firing", "resolved"]
+MARKS: Mapping[Severity, str] = {"info": "🟢", "warning": "🟠", "error": "🔴", "critical": "🚨"}
+RUNBOOKS = {
+    "drift": "drift",
+    "level": "data",
+    "invalid": "data",
+    "failed": "data",
+    "performance": "performance",
+    "retrain": "performance",
+    "promoted": "performance",
+    "refused": "performance",
+    "rolled_back": "performance",
+    "acknowledged": "performance",
+}
+"""The runbook of each kind: the name of a page in ``docs/runbooks``."""
+RUNBOOK_URL = "MLPIPE_RUNBOOK_URL"
+"""Environment variable with the address of the folder of runbooks; without it, alerts name the page within the project."""
 LIVE = PROMOTING
 """Triggers of what is live. A replay, a backfill and an experiment are not: they live through a past, and nobody is woken for it."""
 LONGEST = 700
@@ -26,7 +44,8 @@ class Alert:
     kind
         One of `mlpipe.spec.alerts.KINDS`.
     severity
-        ``info`` for news, ``warning`` for what should be looked at, ``error`` for what is broken.
+        ``info`` for news, ``warning`` for what should be looked at, ``error`` for what is broken, ``critical`` for what somebody must
+        be called for.
     pipeline, deployment, partition
         What it is about; the partition is empty when it is about none.
     title, text
@@ -37,6 +56,14 @@ class Alert:
         Id of the Dagster run and page of Dagster's UI; empty when there is none.
     live
         False for what a replay, a backfill or an experiment did.
+    state
+        ``news`` of something that is done with; ``firing`` for a condition that holds, ``resolved`` once it no longer does.
+    key
+        Which condition: the same for what fires and what resolves it. Empty for news.
+    episode
+        What fires again under the same key is told again only when this is another: another champion drifts, a level got worse.
+    runbook
+        Page that tells what to do: an address, or its path within the project.
     fields
         The numbers and names of the text once more, as JSON values.
     """
@@ -53,7 +80,16 @@ class Alert:
     run: str = ""
     link: str = ""
     live: bool = True
+    state: State = "news"
+    key: str = ""
+    episode: str = ""
+    runbook: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def mark(self) -> str:
+        """A sign that shows the severity at a glance; another once it is resolved."""
+        return "✅" if self.state == "resolved" else MARKS[self.severity]
 
     def to_json(self) -> dict[str, Any]:
         """All fields as JSON values; the time in UTC."""
@@ -68,6 +104,12 @@ class Alert:
 def is_live(trigger: str | None, experiment: str = "") -> bool:
     """Whether a materialization or decision with this trigger is live."""
     return not experiment and (trigger or "manual") in LIVE
+
+
+def runbook(kind: str) -> str:
+    """Where it is written what to do about a kind of alert."""
+    base = os.environ.get(RUNBOOK_URL, "").strip().rstrip("/") or "docs/runbooks"
+    return f"{base}/{RUNBOOKS[kind]}.md"
 
 
 def one_line(text: str, limit: int = LONGEST) -> str:

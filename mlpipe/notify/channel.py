@@ -1,5 +1,6 @@
 """What every channel can do, and what it raises when it cannot."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from mlpipe.errors import MlpipeError
@@ -7,7 +8,7 @@ from mlpipe.notify.alert import Alert
 
 
 class NotDeliveredError(MlpipeError):
-    """A channel did not take an alert. Its text holds no secret: neither the address, nor what the receiver answered.
+    """A channel did not take a message. Its text holds no secret: neither the address, nor what the receiver answered.
 
     `retry_after`: seconds that the receiver asked to be left alone; 0 when it asked for none.
     """
@@ -20,12 +21,17 @@ class NotDeliveredError(MlpipeError):
 class Carrier(Protocol):
     """Carries alerts. To add one: a module with this method, a node in `mlpipe.spec.alerts`, a line in `mlpipe.notify.carriers`."""
 
-    def deliver(self, alert: Alert, patience: float) -> None:
-        """Hand one alert over, in at most about `patience` seconds.
+    def deliver(self, alerts: Sequence[Alert], patience: float) -> None:
+        """Hand over, as one message, what one round has to tell, in at most about `patience` seconds.
+
+        Parameters
+        ----------
+        alerts
+            At least one, in order of time.
 
         Raises
         ------
         NotDeliveredError
-            When the receiver did not take it.
+            When the receiver did not take it; then it is handed all of them again later.
         """
         ...

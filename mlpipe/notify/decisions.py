@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mlpipe.ledger.entry import Entry
-from mlpipe.notify.alert import Alert, Severity, is_live, number, one_line, sentence
+from mlpipe.notify.alert import Alert, is_live, number, one_line, runbook, sentence
+from mlpipe.notify.conditions import Promised
+from mlpipe.spec.alerts import Severity
 
 METRICS = 3
 """At most this many metrics of a version are told."""
@@ -68,6 +70,16 @@ def of_entries(
     ]
 
 
+def promised(entries: Sequence[Entry]) -> Promised:
+    """Metrics of each version at its evaluation, as they were registered; those that are undefined are left out."""
+    metrics = {e.version: e.details.get("metrics") for e in entries if e.kind == "register"}
+    return {
+        version: {n: float(v) for n, v in known.items() if v is not None}
+        for version, known in metrics.items()
+        if version is not None and isinstance(known, dict)
+    }
+
+
 def _alert(entry: Entry, numbers: dict[str, float], link: str) -> Alert:
     told = _TOLD[entry.decision]
     title = told.title(entry)
@@ -88,6 +100,7 @@ def _alert(entry: Entry, numbers: dict[str, float], link: str) -> Alert:
         text=one_line(" ".join(p for p in parts if p)),
         happened_at=entry.recorded_at,
         link=link,
+        runbook=runbook(told.kind),
         live=is_live(entry.trigger) and entry.role not in ("backfill", "experiment"),
         fields=_fields(entry, numbers),
     )

@@ -1,9 +1,10 @@
-"""Alerts from runs that failed."""
+"""Alerts from runs that failed, and from those that make up for them."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from mlpipe.notify.alert import Alert, one_line, sentence
+from mlpipe.notify.alert import Alert, one_line, runbook, sentence
 from mlpipe.spec.pipeline import PipelineSpec
 
 REASON = 400
@@ -11,37 +12,68 @@ REASON = 400
 
 
 @dataclass(frozen=True)
-class FailedRun:
-    """A run that failed: its job, the partition (or first and last), the step that broke and its error, if one did."""
+class EndedRun:
+    """A run that failed or succeeded: its job, the partition (or first and last), the step that broke and its error, if one did."""
 
     id: str
     job: str
     partition: str
-    step: str
-    error: str
     at: datetime
     trigger: str
     live: bool
+    step: str = ""
+    error: str = ""
     link: str = ""
 
+    @property
+    def key(self) -> str:
+        """What runs of the same job for the same partition have in common."""
+        return f"failed:{self.job}:{self.partition}"
 
-def of_failure(spec: PipelineSpec, run: FailedRun) -> Alert:
+
+def of_failure(spec: PipelineSpec, run: EndedRun) -> Alert:
     """The alert of a failed run."""
     about = f" for {run.partition}" if run.partition else ""
     step = f" in step {run.step}" if run.step else ""
     why = f": {one_line(run.error, REASON)}" if run.error else ""
+    return _alert(
+        spec,
+        run,
+        state="firing",
+        severity="error",
+        title=f"{run.job} failed{about}",
+        text=f"Run {run.id[:8]} of {run.job}{about} failed{step}{why}",
+        fields={"job": run.job, "step": run.step, "trigger": run.trigger},
+    )
+
+
+def of_success(spec: PipelineSpec, run: EndedRun) -> Alert:
+    """The alert that resolves an earlier run's failure."""
+    about = f" for {run.partition}" if run.partition else ""
+    return _alert(
+        spec,
+        run,
+        state="resolved",
+        severity="info",
+        title=f"{run.job} succeeded{about}",
+        text=f"Run {run.id[:8]} of {run.job}{about} succeeded after one had failed",
+    )
+
+
+def _alert(spec: PipelineSpec, run: EndedRun, *, title: str, text: str, **given: Any) -> Alert:
     return Alert(
         id=f"failed:{run.id}",
         kind="failed",
-        severity="error",
+        key=run.key,
         pipeline=spec.name,
         deployment=spec.deployment,
         partition=run.partition,
-        title=one_line(f"{run.job} failed{about}"),
-        text=sentence(f"Run {run.id[:8]} of {run.job}{about} failed{step}{why}"),
+        title=one_line(title),
+        text=sentence(text),
         happened_at=run.at,
         run=run.id,
         link=run.link,
         live=run.live,
-        fields={"job": run.job, "step": run.step, "trigger": run.trigger},
+        runbook=runbook("failed"),
+        **given,
     )

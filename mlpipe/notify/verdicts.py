@@ -1,4 +1,4 @@
-"""Alerts from materializations: a partition that failed its contract, and drift that begins or ends."""
+"""Alerts from materializations: a partition that fails its contract, and what monitoring shows."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from mlpipe.errors import NotFoundError
-from mlpipe.notify.alert import Alert, is_live, number, one_line, sentence
+from mlpipe.notify.alert import Alert, is_live, number, one_line, runbook, sentence
+from mlpipe.notify.conditions import Promised, conditions_of
 from mlpipe.records.codec import Head
 from mlpipe.spec.pipeline import PipelineSpec
 
-SHOWN = 5
-"""At most this many columns are named."""
 FINDINGS = 3
 """At most this many findings are told."""
 
@@ -33,26 +32,34 @@ class Seen:
 
 
 class Watched(NamedTuple):
-    """How far drift was followed: start of the newest partition (ISO, in UTC), its event, and the champion whose drift is open."""
+    """How far monitoring was followed: start of the newest partition (ISO, in UTC), and its event."""
 
     partition: str = ""
     event: int = 0
-    version: int | None = None
 
 
 class Step(NamedTuple):
-    """One materialization of monitor followed: what was known before and after it, and what it gives to tell."""
+    """One materialization of monitor followed: what was known before and after it, and every condition that it speaks of."""
 
     before: Watched
     after: Watched
-    alert: Alert | None
+    alerts: tuple[Alert, ...]
 
 
-def of_validation(spec: PipelineSpec, seen: Seen) -> Alert | None:
-    """The alert of a partition that failed its contract; None for one that did not."""
+def of_validation(spec: PipelineSpec, seen: Seen) -> Alert:
+    """The alert of a partition that fails its contract, or no longer does."""
     head = seen.head
     if head.verdict != "fail":
-        return None
+        return _alert(
+            spec,
+            seen,
+            kind="invalid",
+            key=f"invalid:{head.partition}",
+            state="resolved",
+            severity="info",
+            title=f"{spec.name} {head.partition} keeps its contract again",
+            text=f"Partition {head.partition} of {spec.name} was made again and is {head.verdict} now.",
+        )
     data = head.data or {}
     counts: dict[str, dict[str, int]] = data.get("rows") or {}
     told = [
@@ -68,6 +75,8 @@ def of_validation(spec: PipelineSpec, seen: Seen) -> Alert | None:
         spec,
         seen,
         kind="invalid",
+        key=f"invalid:{head.partition}",
+        state="firing",
         severity="warning",
         title=f"{spec.name} {head.partition} failed its contract",
         text=text,
@@ -75,12 +84,19 @@ def of_validation(spec: PipelineSpec, seen: Seen) -> Alert | None:
     )
 
 
-def followed(spec: PipelineSpec, seen: Iterable[Seen], before: Watched) -> Iterator[Step]:
-    """Drift followed through materializations of monitor, partition by partition.
+def followed(
+    spec: PipelineSpec, seen: Iterable[Seen], before: Watched, expected: Promised | None = None
+) -> Iterator[Step]:
+    """Conditions followed through materializations of monitor, partition by partition.
 
-    An episode belongs to a champion: it opens with the first partition on which that one drifts, and is told once, not each day. A
-    partition that is older than one that was followed before says nothing new, so that a past which is made again tells nothing.
-    Following the same materializations once more tells nothing either.
+    Each day speaks of every condition that it knows of, whether it holds or not; the outbox of a channel tells only what is new to it.
+    A partition that is older than one that was followed before says nothing, so that a past which is made again tells nothing.
+    Following the same materializations once more says nothing either.
+
+    Parameters
+    ----------
+    expected
+        Metrics of each version at its evaluation.
     """
     state = before
     for each in sorted(seen, key=lambda s: s.event):
@@ -89,11 +105,9 @@ def followed(spec: PipelineSpec, seen: Iterable[Seen], before: Watched) -> Itera
             continue
         if each.head.verdict not in ("drift", "stable"):
             continue
-        drifts = each.head.verdict == "drift"
-        version = (each.head.data or {}).get("version") if drifts else None
-        after = Watched(start, each.event, version)
-        alert = None if version == state.version else _drift(spec, each, state.version)
-        yield Step(state, after, alert)
+        after = Watched(start, each.event)
+        conditions = conditions_of(spec, each.head, expected or {})
+        yield Step(state, after, tuple(_alert(spec, each, **vars(c)) for c in conditions))
         state = after
 
 
@@ -105,39 +119,9 @@ def _start(spec: PipelineSpec, head: Head) -> str | None:
         return None
 
 
-def _drift(spec: PipelineSpec, seen: Seen, open_version: int | None) -> Alert:
-    head, data = seen.head, seen.head.data or {}
-    model, names = f"{spec.name}@{data.get('version')}", list(data.get("alarms") or [])
-    rest = len(names) - SHOWN
-    listed = ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-    if head.verdict == "drift":
-        title = f"{model} drifts: {len(names)} watched feature{'' if len(names) == 1 else 's'}"
-        text = [f"Since {head.partition} the window differs from what {model} learned from in {listed}"]
-    else:
-        title = f"{model} drifts no longer"
-        text = [f"On {head.partition} no watched feature of {model} drifts; {spec.name}@{open_version} did"]
-    if data.get("worst_psi") is not None:
-        text.append(f"the worst is {data.get('worst')} with a PSI of {number(data['worst_psi'])}")
-    if data.get("score_psi") is not None:
-        text.append(f"PSI of the score {number(data['score_psi'])}")
-    if data.get("rolling") is not None:
-        text.append(f"{data.get('primary')} {number(data['rolling'])} over the window")
-    told = ("version", "worst", "worst_psi", "score_psi", "primary", "realised", "rolling")
-    return _alert(
-        spec,
-        seen,
-        kind="drift",
-        severity="warning" if head.verdict == "drift" else "info",
-        title=title,
-        text="; ".join(text) + ".",
-        fields={"state": "open" if head.verdict == "drift" else "closed", "features": names}
-        | {name: data.get(name) for name in told},
-    )
-
-
 def _alert(spec: PipelineSpec, seen: Seen, *, title: str, text: str, **given: Any) -> Alert:
     return Alert(
-        id=f"{given['kind']}:{seen.head.record}",
+        id=f"{given['key']}:{seen.head.record}",
         pipeline=spec.name,
         deployment=spec.deployment,
         partition=seen.head.partition,
@@ -147,5 +131,6 @@ def _alert(spec: PipelineSpec, seen: Seen, *, title: str, text: str, **given: An
         run=seen.run,
         link=seen.link,
         live=seen.live,
+        runbook=given.pop("runbook", "") or runbook(given["kind"]),
         **given,
     )

@@ -1,4 +1,4 @@
-"""Webhooks: an alert as a POST of JSON. The address and the key of the signature are secrets, and stay in the environment."""
+"""Webhooks: what there is to tell as a POST of JSON. The address and the key of the signature stay in the environment."""
 
 import hashlib
 import hmac
@@ -6,58 +6,29 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
-from typing import IO, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from typing import Any
 
 from mlpipe.notify.alert import Alert
-from mlpipe.notify.channel import NotDeliveredError
+from mlpipe.notify.post import Post, variable
+from mlpipe.notify.slack import escaped
 from mlpipe.spec.alerts import WebhookChannel
 
-TRIES = 3
-FIRST_PAUSE = 0.5
-"""Seconds before the second try; before the third twice as many. Half of each is chance, so that many do not come back at once."""
-LONGEST_ASKED = 3600.0
-"""A receiver may ask to be left alone for so many seconds; more is taken for a mistake."""
 SIGNATURE = "X-Mlpipe-Signature"
-MARKS = {"info": "🟢", "warning": "🟠", "error": "🔴"}
-
-
-@dataclass(frozen=True)
-class _Failure:
-    what: str
-    again: bool
-    asked: float | None = None
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """An address that was checked must not lead to one that was not."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> None:
-        return None
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Delivers to the address in an environment variable.
-
-    A connection that fails, an answer of 429 or of 500 and above is tried again, `TRIES` times in all, after the pause that the
-    receiver asks for (``Retry-After``) or one that doubles. Any other answer that is no success is final; redirects are not followed.
+    """Delivers to the address in an environment variable; see `mlpipe.notify.post.Post` for what is tried again.
 
     Parameters
     ----------
     settings
         The declared channel.
     environment, pause, chance
-        For tests: where variables are read, how to wait some seconds, and a number in [0, 1).
+        For tests, as there.
     """
 
     settings: WebhookChannel
@@ -65,118 +36,34 @@ class Webhook:
     pause: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
 
-    def deliver(self, alert: Alert, patience: float) -> None:
-        """POST one alert; see `payload` and `signature`.
+    def deliver(self, alerts: Sequence[Alert], patience: float) -> None:
+        """POST one message; see `payload` and `signature`.
 
         Raises
         ------
         NotDeliveredError
             Says what the receiver answered, or why it could not be asked; never the address.
         """
-        until = time.monotonic() + patience
-        body = json.dumps(payload(alert), ensure_ascii=False).encode("utf-8", "replace")
-        headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "mlpipe"}
-        if self.settings.secret_env is not None:
-            headers[SIGNATURE] = signature(self._variable(self.settings.secret_env), body)
-        address = self._address()
-        for attempt in range(1, TRIES + 1):
-            failure = self._sent(address, body, headers, until - time.monotonic())
-            if failure is None:
-                return
-            backoff = FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + self.chance() / 2)
-            wait = backoff if failure.asked is None else failure.asked
-            over = attempt == TRIES or time.monotonic() + wait >= until
-            if not failure.again or over:
-                tries = f" ({attempt} of {TRIES} tries)" if failure.again else ""
-                raise NotDeliveredError(
-                    f"{failure.what}{tries}", where=self.settings.name, retry_after=failure.asked or 0.0
-                )
-            self.pause(wait)
-
-    def _sent(self, address: str, body: bytes, headers: dict[str, str], left: float) -> _Failure | None:
-        """One try; None when the receiver took it."""
-        timeout = min(self.settings.timeout.total_seconds(), left)
-        if timeout <= 0:
-            return _Failure("no time was left to ask it", again=True)
-        try:
-            request = Request(address, data=body, headers=headers, method="POST")
-            with build_opener(_NoRedirect).open(request, timeout=timeout):
-                return None
-        except HTTPError as error:
-            with error:
-                return _answered(error.code, error.headers.get("Retry-After"))
-        except (OSError, HTTPException, ValueError) as error:
-            # Only its kind is told: the message of some of these quotes the address.
-            return _Failure(_unanswered(error, timeout), again=not isinstance(error, ValueError))
-
-    def _address(self) -> str:
-        name, value = self.settings.url_env, self._variable(self.settings.url_env)
-        try:
-            parts = urlsplit(value)
-            fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            fine = False
-        if not fine or not value.isascii() or not value.isprintable() or " " in value or "@" in parts.netloc:
-            raise NotDeliveredError(
-                f"the variable {name} holds no address",
-                where=self.settings.name,
-                fix="Give https://… or http://…, without a user or a password.",
-            )
-        return value
-
-    def _variable(self, name: str) -> str:
-        value = self.environment.get(name, "").strip()
-        if not value:
-            raise NotDeliveredError(
-                f"the variable {name} is not set",
-                where=self.settings.name,
-                fix="Set it where the code location runs.",
-            )
-        return value
+        at, key = self.settings, self.settings.secret_env
+        body = json.dumps(payload(alerts), ensure_ascii=False).encode("utf-8", "replace")
+        signed = (
+            {SIGNATURE: signature(variable(self.environment, key, at.name), body)} if key is not None else {}
+        )
+        post = Post(at.name, at.url_env, at.timeout, self.environment, self.pause, self.chance)
+        post.send(body, JSON | signed, patience)
 
 
-def payload(alert: Alert) -> dict[str, Any]:
-    """What is sent: ``text``, which Slack and the like show, and the alert as it is under ``alert``."""
+def payload(alerts: Sequence[Alert]) -> dict[str, Any]:
+    """What is sent: ``text``, which chats that are like Slack show, and the alerts as they are under ``alerts``."""
+    return {"text": "\n".join(_text(a) for a in alerts), "alerts": [a.to_json() for a in alerts]}
+
+
+def _text(alert: Alert) -> str:
+    """What strangers wrote shall stay text: see `escaped`."""
     link = f" {alert.link}" if alert.link.startswith("http") else ""
-    text = f"{MARKS[alert.severity]} *{_harmless(alert.title)}* ({alert.deployment})\n{_harmless(alert.text + link)}"
-    return {"text": text, "alert": alert.to_json()}
+    return f"{alert.mark} *{escaped(alert.title)}* ({alert.deployment})\n{escaped(alert.text + link)}"
 
 
 def signature(key: str, body: bytes) -> str:
     """Value of the header `SIGNATURE`: ``sha256=`` and the HMAC-SHA256 of the body, in hex."""
     return "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
-
-
-def _harmless(text: str) -> str:
-    """Slack reads ``<!channel>`` and ``<address|text>``; what strangers wrote shall stay text."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _answered(status: int, retry_after: str | None) -> _Failure:
-    if 300 <= status < 400:
-        return _Failure(f"it answered {status}, a redirect, which is not followed", again=False)
-    again = status == 429 or status >= 500
-    return _Failure(f"it answered {status}", again, _seconds(retry_after) if again else None)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Seconds of a ``Retry-After``, which is a number or a date; None without a sensible one."""
-    if retry_after is None:
-        return None
-    try:
-        if retry_after.strip().isdecimal():
-            return min(float(retry_after), LONGEST_ASKED)
-        then = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return min(max((then - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_ASKED)
-
-
-def _unanswered(error: Exception, timeout: float) -> str:
-    behind = error.reason if isinstance(error, URLError) else error
-    if isinstance(behind, TimeoutError):
-        return f"no answer within {timeout:.3g} s"
-    if isinstance(behind, ConnectionError) and behind.errno:
-        return f"no connection: {os.strerror(behind.errno)}"
-    return f"no connection: {type(behind).__name__}"

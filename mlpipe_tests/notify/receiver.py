@@ -43,7 +43,7 @@ class Receiver:
     @property
     def alerts(self) -> list[dict[str, Any]]:
         """The alerts of all requests, in order."""
-        return [json.loads(body)["alert"] for _, _, _, body in self.got]
+        return [a for _, _, _, body in self.got for a in json.loads(body)["alerts"]]
 
 
 @contextmanager
@@ -95,6 +95,17 @@ def alert(name: str = "a", minute: float = 0, **changes: Any) -> Alert:
         "happened_at": START + timedelta(minutes=minute),
     }
     return Alert(**(given | changes))
+
+
+def fires(name: str = "a", minute: float = 0, **changes: Any) -> Alert:
+    """An alert of a condition that holds, by its key."""
+    return alert(f"{name}{minute}", minute, **({"key": name, "state": "firing"} | changes))
+
+
+def ends(name: str = "a", minute: float = 0, **changes: Any) -> Alert:
+    """An alert of a condition that no longer holds."""
+    given = {"key": name, "state": "resolved", "severity": "info", "title": f"{name} is over"}
+    return alert(f"{name}{minute}", minute, **(given | changes))
 
 
 def seen(

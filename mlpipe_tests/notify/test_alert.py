@@ -1,17 +1,18 @@
 """Alerts as values, and the log that carries them."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpipe.notify.alert import is_live, one_line, sentence
+from mlpipe.notify.alert import RUNBOOK_URL, RUNBOOKS, is_live, one_line, runbook, sentence
 from mlpipe.notify.carriers import CARRIERS, carrier_of
-from mlpipe.notify.failures import FailedRun, of_failure
+from mlpipe.notify.failures import EndedRun, of_failure
 from mlpipe.notify.log import LOGGER, Log
 from mlpipe.spec.alerts import KINDS, LogChannel, WebhookChannel
-from mlpipe_tests.notify.receiver import START, alert
+from mlpipe_tests.notify.receiver import START, alert, ends, fires
 from mlpipe_tests.orchestration.shop import shop
 
 
@@ -52,27 +53,50 @@ def test_what_lives_through_a_past_is_not_live(trigger: str | None, experiment: 
     assert is_live(trigger, experiment) is live
 
 
-@pytest.mark.parametrize(("severity", "level"), [("info", 20), ("warning", 30), ("error", 40)])
+@pytest.mark.parametrize(
+    ("severity", "level"), [("info", 20), ("warning", 30), ("error", 40), ("critical", 50)]
+)
 def test_the_log_gets_one_line_with_the_alert_beside_it(
     caplog: pytest.LogCaptureFixture, severity: str, level: int
 ) -> None:
     caplog.set_level(logging.INFO, logger=LOGGER)
     given = alert(severity=severity, link="/runs/1", text="12 % of %s")
-    Log().deliver(given, 1)
+    Log().deliver([given], 1)
     (record,) = caplog.records
     assert record.name == "mlpipe.alerts" and record.levelno == level
     assert record.getMessage() == "shop (dev) failed: 12 % of %s /runs/1 [failed:a]"
     assert vars(record)["alert"] == given.to_json()
 
 
+def test_what_holds_is_logged_with_its_runbook(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger=LOGGER)
+    monkeypatch.delenv(RUNBOOK_URL, raising=False)
+    holds = fires(text="It holds.", runbook=runbook("drift"))
+    Log().deliver([holds, ends(text="It is over.")], 1)
+    assert [r.getMessage() for r in caplog.records] == [
+        "shop (dev) failed: It holds. Runbook: docs/runbooks/drift.md [failed:a0]",
+        "shop (dev) failed: It is over. [failed:a0]",
+    ]
+    monkeypatch.setenv(RUNBOOK_URL, "https://wiki.example/ml/")
+    assert runbook("invalid") == "https://wiki.example/ml/data.md"
+
+
+def test_every_kind_has_a_runbook_that_is_there() -> None:
+    assert set(RUNBOOKS) == set(KINDS)
+    folder = Path(__file__).parents[2] / "docs" / "runbooks"
+    assert {p.stem for p in folder.glob("*.md")} == set(RUNBOOKS.values())
+
+
 def test_every_type_of_channel_has_a_carrier() -> None:
-    assert set(CARRIERS) == {"log", "webhook"}
+    assert set(CARRIERS) == {"log", "webhook", "slack", "email"}
     assert isinstance(carrier_of(LogChannel()), Log)
     assert vars(carrier_of(WebhookChannel(url_env="A")))["settings"].url_env == "A"
 
 
 def test_a_failed_run_names_job_partition_step_and_cause() -> None:
-    run = FailedRun(
+    run = EndedRun(
         id="3f2a77c01d",
         job="shop_daily",
         partition="2024-01-05",
@@ -88,5 +112,5 @@ def test_a_failed_run_names_job_partition_step_and_cause() -> None:
     assert made.text == (
         "Run 3f2a77c0 of shop_daily for 2024-01-05 failed in step shop__raw: SourceError: there is no file x.parquet."
     )
-    bare = FailedRun("3f2a77c01d", "shop_daily", "", "", "", START, "schedule", True)
+    bare = EndedRun("3f2a77c01d", "shop_daily", "", START, "schedule", True)
     assert of_failure(shop().spec, bare).text == "Run 3f2a77c0 of shop_daily failed."

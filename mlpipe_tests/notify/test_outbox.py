@@ -1,8 +1,11 @@
 """What each channel is owed, whatever fails and in whatever pieces it is read."""
 
+import json
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -11,10 +14,20 @@ from hypothesis import strategies as st
 
 from mlpipe.notify.alert import Alert
 from mlpipe.notify.channel import Carrier, NotDeliveredError
-from mlpipe.notify.outbox import OVERLAP, Outbox, Position, deliver, read_cursor, write_cursor
-from mlpipe.notify.verdicts import Watched, followed
-from mlpipe.spec.alerts import LogChannel
-from mlpipe_tests.notify.receiver import START, alert, seen
+from mlpipe.notify.outbox import (
+    LET_GO,
+    MOST_OPEN,
+    OVERLAP,
+    Open,
+    Outbox,
+    Position,
+    deliver,
+    read_cursor,
+    write_cursor,
+)
+from mlpipe.notify.verdicts import Seen, Watched, followed
+from mlpipe.spec.alerts import LogChannel, Severity
+from mlpipe_tests.notify.receiver import START, alert, ends, fires, seen
 from mlpipe_tests.orchestration.shop import shop
 
 BEGIN = Position(start=START, after=START)
@@ -76,17 +89,121 @@ def test_drift_counts_as_followed_only_up_to_what_was_delivered() -> None:
         for n, v in enumerate(["stable", "drift", "drift", "stable"], start=1)
     ]
     steps = tuple(followed(spec, days, Watched()))
-    found = tuple(s.alert for s in steps if s.alert is not None)
+    found = tuple(a for s in steps for a in s.alerts)
     outbox = Outbox(LogChannel(), BEGIN, found, steps)
     assert [a.partition for a in outbox.owed] == ["2024-01-02", "2024-01-04"]
     down = outbox.after([], later(60), whole=True)
-    assert [s.alert for s in followed(spec, days, down.watched) if s.alert] == list(found)
+    assert told(days, down) == outbox.owed
     half = outbox.after(outbox.owed[:1], later(60), whole=True)
-    assert [s.alert for s in followed(spec, days, half.watched) if s.alert] == [found[1]]
+    assert told(days, half) == outbox.owed[1:] and list(half.open) == ["drift"]
     done = outbox.after(outbox.owed, later(60), whole=True)
-    assert done.watched == steps[-1].after
+    assert done.watched == steps[-1].after and done.open == {}
     unwanted = Outbox(LogChannel(on=["failed"]), BEGIN, found, steps).after([], later(60), whole=True)
     assert unwanted.watched == steps[-1].after and unwanted.after == later(60)
+
+
+def told(days: Sequence[Seen], position: Position) -> list[Alert]:
+    """What a channel is owed of the days from its position on."""
+    steps = tuple(followed(shop().spec, days, position.watched))
+    return Outbox(LogChannel(), position, tuple(a for s in steps for a in s.alerts), steps).owed
+
+
+# -- open and resolved ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_open_is_told_once_and_resolved_once() -> None:
+    first = [fires("a", 1), fires("a", 2), fires("b", 3), ends("c", 4)]
+    assert keys(box(first).owed) == ["a", "b"]
+    position = box(first).after(box(first).owed, later(5), whole=True)
+    then = [*first, fires("a", 6), ends("a", 7), ends("a", 8), fires("a", 9)]
+    assert [(a.key, a.state) for a in box(then, position).owed] == [("a", "resolved"), ("a", "firing")]
+    after = box(then, position).after(box(then, position).owed, later(10), whole=True)
+    assert set(after.open) == {"a", "b"} and box(then, after).owed == []
+
+
+def test_an_end_that_lies_before_what_is_open_ends_nothing() -> None:
+    position = box([fires("a", 5)]).after([fires("a", 5)], later(6), whole=True)
+    assert box([ends("a", 4), fires("a", 5)], position).owed == []
+    # An end is told however long ago it was: the daemon may have been down for hours.
+    asleep = replace(position, after=later(600))
+    assert keys(box([ends("a", 7)], asleep).owed) == ["a"]
+
+
+def test_another_episode_is_told_under_the_same_key() -> None:
+    position = box([fires("drift", 1, episode="1")]).after(
+        [fires("drift", 1, episode="1")], later(2), whole=True
+    )
+    assert box([fires("drift", 3, episode="1")], position).owed == []
+    assert keys(box([fires("drift", 3, episode="2")], position).owed) == ["drift"]
+
+
+def test_a_channel_may_ask_for_the_grave_alone_and_hears_the_end_of_what_it_heard_of() -> None:
+    found = [
+        fires("a", 1, severity="warning"),
+        fires("b", 2, severity="critical"),
+        ends("a", 3),
+        ends("b", 4),
+    ]
+    assert [(a.key, a.state) for a in box(found, severity="error").owed] == [
+        ("b", "firing"),
+        ("b", "resolved"),
+    ]
+    assert ids(box([alert("news", 1, severity="info")], severity="warning").owed) == []
+
+
+def test_what_stays_open_is_told_again_after_the_time_that_was_asked_for() -> None:
+    (told_,) = box([fires("a", 1)]).owed
+    position = box([fires("a", 1)]).after([told_], later(2), whole=True)
+
+    def due(minutes: float, at: Position = position, **channel: Any) -> list[Alert]:
+        return replace(box([], at, **channel), now=later(minutes)).owed
+
+    assert due(61, remind="1h") == [] and due(9e5, remind=None) == []
+    (again,) = due(62, remind="1h")
+    assert again.id != told_.id and again.key == "a" and again.title == f"Still open: {told_.title}"
+    assert again.text == f"Open since 2024-03-03 12:01 UTC: {told_.text}" and again == due(70, remind="1h")[0]
+    after = replace(box([], position, remind="1h"), now=later(62)).after([again], later(62), whole=True)
+    assert due(121, after, remind="1h") == []
+    (third,) = due(122, after, remind="1h")
+    assert third.title == again.title and third.id != again.id
+    # What ends in the same round is not reminded of first.
+    assert [a.state for a in replace(box([ends("a", 60)], position, remind="1h"), now=later(62)).owed] == [
+        "resolved"
+    ]
+
+
+def test_a_failure_that_nobody_makes_good_is_let_go() -> None:
+    found = [fires("a", 1), fires("drift", 1, kind="drift")]
+    position = box(found).after(found, later(2), whole=True)
+    assert set(box([], position).after([], START + LET_GO + timedelta(hours=1), whole=True).open) == {"drift"}
+
+
+def test_of_many_that_are_open_those_that_opened_last_are_remembered() -> None:
+    found = [fires(str(n), 1 + n / 1000) for n in range(MOST_OPEN + 5)]
+    position = box(found).after(found, later(2), whole=True)
+    assert set(position.open) == {str(n) for n in range(5, MOST_OPEN + 5)}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans(), st.integers(0, 3)), max_size=25))
+def test_a_channel_never_hears_twice_that_the_same_is_open_or_over(
+    events: list[tuple[str, bool, int]],
+) -> None:
+    """However many are delivered each round, what a channel heard alternates, and ends as things are."""
+    position, heard, whole = BEGIN, list[Alert](), list[Alert]()
+    for minute, (key, holds, taken) in enumerate(events, start=1):
+        whole.append(fires(key, minute) if holds else ends(key, minute))
+        batch = box(whole, position).owed[:taken]
+        heard += batch
+        position = box(whole, position).after(batch, later(minute), whole=True)
+    heard += box(whole, position).owed
+    for key in "ab":
+        states = [a.state for a in heard if a.key == key]
+        expected = [s for s, _ in groupby(a.state for a in whole if a.key == key)]
+        assert states == (expected[1:] if expected[:1] == ["resolved"] else expected)
+
+
+def keys(alerts: Sequence[Alert]) -> list[str]:
+    return [a.key for a in alerts]
 
 
 @given(
@@ -109,15 +226,37 @@ def test_every_alert_is_delivered_once_in_order_however_the_channel_fails(
     assert all(at > position.after - OVERLAP for at in position.sent.values())
 
 
-@given(instants, instants, st.dictionaries(st.text(max_size=5), instants, max_size=3), st.integers(1, 9))
+@given(
+    instants,
+    instants,
+    st.dictionaries(st.text(max_size=5), instants, max_size=3),
+    st.text(max_size=9),
+    st.sampled_from(["info", "critical"]),
+)
 def test_a_cursor_reads_back(
-    start: datetime, after: datetime, sent: dict[str, datetime], version: int
+    start: datetime, after: datetime, sent: dict[str, datetime], text: str, severity: Severity
 ) -> None:
+    opened = fires(
+        "k", 3, text=text, title=text, severity=severity, runbook="r", link="l", run="7", episode="2"
+    )
     positions = {
-        "log": Position(start, after, sent, Watched("2024", 7, version), after),
+        "log": Position(start, after, sent, Watched("2024", 7), after, {"k": Open(opened, after)}),
         "webhook A": Position(start, after),
     }
     assert read_cursor(write_cursor(positions)) == positions
+
+
+def test_a_cursor_of_the_first_schema_is_read() -> None:
+    instant = START.isoformat()
+    old = {
+        "start": instant,
+        "after": instant,
+        "sent": {"a": instant},
+        "watched": ["2024", 7, 3],
+        "wait": None,
+    }
+    read = read_cursor(json.dumps({"schema": 1, "channels": {"log": old}}))
+    assert read == {"log": Position(START, START, {"a": START}, Watched("2024", 7))}
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -132,10 +271,11 @@ def test_no_cursor_is_empty(text: str | None) -> None:
         "3",
         "[]",
         "{}",
-        '{"schema": 2, "channels": {}}',
+        '{"schema": 3, "channels": {}}',
+        write_cursor({"log": replace(BEGIN, open={"a": Open(fires(), START)})}).replace("error", "awful"),
         '{"schema": 1, "channels": 3}',
         '{"schema": 1, "channels": {"log": {}}}',
-        write_cursor({"log": BEGIN}).replace('""', '"",1'),
+        write_cursor({"log": BEGIN}).replace('["",0]', '["",{}]'),
         write_cursor({"log": BEGIN}).replace("2024", "year"),
     ],
 )
@@ -147,38 +287,38 @@ def test_a_damaged_cursor_is_none(text: str) -> None:
 
 
 class Fake:
-    """Takes what it is given, up to a point, and then does something else."""
+    """Takes a message, or does something else."""
 
-    def __init__(self, most: int = 99, otherwise: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, otherwise: Callable[[], None] | None = None) -> None:
         self.took: list[str] = []
-        self.most, self.otherwise = most, otherwise
+        self.otherwise = otherwise
 
     def __call__(self) -> Carrier:
         return self
 
-    def deliver(self, alert: Alert, patience: float) -> None:
+    def deliver(self, alerts: Sequence[Alert], patience: float) -> None:
         assert patience > 0
-        if len(self.took) == self.most:
+        if self.otherwise is not None:
             self.otherwise()
-        self.took.append(alert.id)
+        self.took += [a.id for a in alerts]
 
 
 def raising() -> None:
     raise NotDeliveredError("it answered 503", fix="Wait.", retry_after=7)
 
 
-def test_a_channel_stops_at_the_first_alert_that_it_does_not_take_and_holds_up_no_other() -> None:
+def test_a_channel_takes_all_or_none_and_holds_up_no_other() -> None:
     alerts = [alert(n, m) for m, n in enumerate("abcd")]
-    down, over, fine = Fake(2, raising), threading.Event(), Fake()
-    hangs = Fake(1, lambda: over.wait(60) and None)
+    over = threading.Event()
+    down, hangs, fine = Fake(raising), Fake(lambda: over.wait(60) and None), Fake()
     made = deliver({"down": (down, alerts), "hangs": (hangs, alerts), "fine": (fine, alerts)}, 0.3)
-    assert ids(made["down"].delivered) == ["a", "b"] and made["down"].problem == "it answered 503. Wait."
+    assert made["down"].delivered == [] and made["down"].problem == "it answered 503. Wait."
     assert made["down"].retry_after == 7
-    assert ids(made["hangs"].delivered) == ["a"] and "did not end within 0.3 s" in made["hangs"].problem
+    assert made["hangs"].delivered == [] and "did not end within 0.3 s" in made["hangs"].problem
     assert ids(made["fine"].delivered) == ["a", "b", "c", "d"] and made["fine"].problem == ""
     over.set()
     for thread in threading.enumerate():
         if thread.name == "hangs":
             thread.join(10)
-    # What it took too late does not count, and nothing came after it.
-    assert ids(made["hangs"].delivered) == ["a"] and len(hangs.took) == 2
+    # What it took too late does not count.
+    assert made["hangs"].delivered == [] and len(hangs.took) == 4

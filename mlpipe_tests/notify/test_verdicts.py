@@ -1,4 +1,4 @@
-"""Alerts from materializations: partitions that failed, and drift that is told once."""
+"""Alerts from materializations: partitions that failed, and what each day of monitoring says."""
 
 import random
 
@@ -23,10 +23,12 @@ def days(*verdicts: str, first: int = 1) -> list[Seen]:
 
 
 def told(given: list[Seen], before: Watched = Watched()) -> list[tuple[str, str]]:  # noqa: B008
+    """Day and state of each word about drift."""
     return [
-        (s.alert.partition[-2:], s.alert.fields["state"])
+        (a.partition[-2:], a.state + (a.episode if a.state == "firing" else ""))
         for s in followed(SPEC, given, before)
-        if s.alert is not None
+        for a in s.alerts
+        if a.kind == "drift"
     ]
 
 
@@ -35,33 +37,29 @@ def end(given: list[Seen], before: Watched = Watched()) -> Watched:  # noqa: B00
     return steps[-1].after if steps else before
 
 
-def test_drift_is_told_when_it_begins_and_when_it_ends() -> None:
-    assert told(days("1s", "1d", "1d", "1d", "1s", "1s", "1d")) == [
-        ("02", "open"),
-        ("05", "closed"),
-        ("07", "open"),
+def test_each_day_says_whether_there_is_drift_and_of_which_champion() -> None:
+    assert told(days("1s", "1d", "2d", "2s")) == [
+        ("01", "resolved"),
+        ("02", "firing1"),
+        ("03", "firing2"),
+        ("04", "resolved"),
     ]
 
 
-def test_partitions_without_data_neither_begin_nor_end_it() -> None:
-    assert told(days("1d", "-", "1d", "-", "1s")) == [("01", "open"), ("05", "closed")]
-
-
-def test_an_episode_belongs_to_a_champion() -> None:
-    assert told(days("1d", "2d", "2d", "2s")) == [("01", "open"), ("02", "open"), ("04", "closed")]
-    assert told(days("1d", "2s")) == [("01", "open"), ("02", "closed")]
+def test_partitions_without_data_say_nothing() -> None:
+    assert told(days("1d", "-", "1s")) == [("01", "firing1"), ("03", "resolved")]
 
 
 def test_an_older_partition_says_nothing_new() -> None:
     live = days("1s", "1s", "1s")
     again = [seen("2024-01-02", "drift", 10, version=1, alarms=["size"])]
-    assert told([*live, *again]) == [] and told(again, end(live)) == []
+    assert told([*live, *again]) == told(live) and told(again, end(live)) == []
 
 
 def test_the_newest_partition_made_again_may_change_its_verdict() -> None:
     again = [seen("2024-01-03", "drift", 10, version=1, alarms=["size"])]
     live = days("1s", "1s", "1s")
-    assert told(again, end(live)) == [("03", "open")]
+    assert told(again, end(live)) == [("03", "firing1")]
     # Read once more, neither verdict of that partition is news.
     assert told([*live, *again], end([*live, *again])) == []
 
@@ -98,13 +96,13 @@ def test_drift_is_told_in_words_with_numbers() -> None:
         primary="roc_auc",
         rolling=0.8123456,
     )
-    ((_, _, opened),) = followed(SPEC, [day], Watched())
-    assert opened is not None
+    ((_, _, (opened,)),) = followed(SPEC, [day], Watched())
     assert opened.id == "drift:rec-5" and opened.severity == "warning" and opened.run == "run-5"
     assert opened.title == "shop@2 drifts: 6 watched features"
     assert opened.text == (
         "Since 2024-01-05 the window differs from what shop@2 learned from in size, price, a, b, c and 1 more; "
-        "the worst is size with a PSI of 0.4123; PSI of the score 0.05; roc_auc 0.8123 over the window."
+        "the worst is size with a PSI of 0.4123; PSI of the score 0.05; roc_auc 0.8123 over the window; "
+        "look: mlpipe drift shop --on 2024-01-05."
     )
 
 
@@ -114,12 +112,18 @@ def test_a_partition_that_failed_is_told_with_its_rows() -> None:
         "users": {"raw": 9, "kept": 9, "quarantined": 0, "repaired": 0},
     }
     told = of_validation(SPEC, seen("2024-01-05", "fail", 7, asset="validated", rows=rows, score=0.1625))
-    assert told is not None and told.kind == "invalid" and told.id == "invalid:rec-7" and told.live
+    assert (
+        told.kind == "invalid"
+        and told.id == "invalid:2024-01-05:rec-7"
+        and told.live
+        and told.state == "firing"
+    )
     assert told.text == (
         "Partition 2024-01-05 of shop failed its contract and is left out downstream: "
         "13 of 80 rows kept in source rows, 67 quarantined; quality 0.1625."
     )
     for verdict in ("pass", "empty"):
-        assert of_validation(SPEC, seen("2024-01-05", verdict, 7, asset="validated", rows=rows)) is None
+        good = of_validation(SPEC, seen("2024-01-05", verdict, 8, asset="validated", rows=rows))
+        assert good.state == "resolved" and good.key == told.key and good.id != told.id
     past = of_validation(SPEC, seen("2024-01-05", "fail", 7, trigger="replay", rows=rows))
-    assert past is not None and not past.live
+    assert not past.live

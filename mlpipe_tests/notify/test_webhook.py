@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.notify.channel import NotDeliveredError
-from mlpipe.notify.webhook import FIRST_PAUSE, LONGEST_ASKED, SIGNATURE, TRIES, Webhook, payload, signature
+from mlpipe.notify.post import FIRST_PAUSE, LONGEST_ASKED, TRIES
+from mlpipe.notify.webhook import SIGNATURE, Webhook, payload, signature
 from mlpipe.spec.alerts import WebhookChannel
-from mlpipe_tests.notify.receiver import SECRET, Answer, Receiver, alert, receiver
+from mlpipe_tests.notify.receiver import SECRET, Answer, Receiver, alert, ends, fires, receiver
 
 ENV, KEY_ENV = "SHOP_HOOK", "SHOP_KEY"
 
@@ -38,7 +39,7 @@ def hook(url: str, waits: Waits | None = None, *, chance: float = 0.0, **setting
 
 def refused(webhook: Webhook, patience: float = 30.0) -> NotDeliveredError:
     with pytest.raises(NotDeliveredError) as caught:
-        webhook.deliver(alert(), patience)
+        webhook.deliver([alert()], patience)
     error = caught.value
     told = "".join(traceback.format_exception(error)) + repr(error) + repr(webhook) + repr(vars(error))
     assert SECRET not in told
@@ -49,7 +50,7 @@ def refused(webhook: Webhook, patience: float = 30.0) -> NotDeliveredError:
 def test_an_alert_is_one_post_of_json_with_the_text_that_slack_shows() -> None:
     with receiver() as there:
         hook(there.url).deliver(
-            alert(text="12 of 80 rows <kept> & more.", link="https://ui.example/runs/1"), 5
+            [alert(text="12 of 80 rows <kept> & more.", link="https://ui.example/runs/1")], 5
         )
         ((method, path, headers, body),) = there.got
     sent = json.loads(body)
@@ -58,7 +59,7 @@ def test_an_alert_is_one_post_of_json_with_the_text_that_slack_shows() -> None:
     assert sent["text"] == (
         "🔴 *shop_daily failed (a)* (dev)\n12 of 80 rows &lt;kept&gt; &amp; more. https://ui.example/runs/1"
     )
-    assert sent["alert"] == {
+    assert len(sent["alerts"]) == 1 and sent["alerts"][0] == {
         "id": "failed:a",
         "kind": "failed",
         "severity": "error",
@@ -71,22 +72,37 @@ def test_an_alert_is_one_post_of_json_with_the_text_that_slack_shows() -> None:
         "run": "",
         "link": "https://ui.example/runs/1",
         "live": True,
+        "state": "news",
+        "key": "",
+        "episode": "",
+        "runbook": "",
         "fields": {},
     }
 
 
 @given(st.text(), st.text())
 def test_what_strangers_wrote_commands_nobody_in_slack(title: str, text: str) -> None:
-    shown = payload(alert(title=title, text=text))["text"]
+    shown = payload([alert(title=title, text=text)])["text"]
     assert "<" not in shown and ">" not in shown
-    json.dumps(payload(alert(title=title, text=text)), ensure_ascii=False).encode("utf-8", "replace")
+    json.dumps(payload([alert(title=title, text=text)]), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def test_several_alerts_are_one_post() -> None:
+    with receiver() as there:
+        hook(there.url).deliver([fires("a", 1), ends("a", 2)], 5)
+        ((_, _, _, body),) = there.got
+    assert json.loads(body)["text"].split("\n")[::2] == [
+        "🔴 *shop_daily failed (a1)* (dev)",
+        "✅ *a is over* (dev)",
+    ]
+    assert [a["state"] for a in there.alerts] == ["firing", "resolved"]
 
 
 def test_a_signature_proves_body_and_sender() -> None:
     # By hand: printf x | openssl dgst -sha256 -hmac k
     assert signature("k", b"x") == "sha256=c38edc8815c8489f64738978f44008f8596345545f0baa68ef6fcf5c53e57189"
     with receiver() as there:
-        hook(there.url, secret_env=KEY_ENV).deliver(alert(), 5)
+        hook(there.url, secret_env=KEY_ENV).deliver([alert()], 5)
         ((_, _, headers, body),) = there.got
     assert headers[SIGNATURE] == "sha256=" + hmac.new(b"k3y", body, hashlib.sha256).hexdigest()
 
@@ -94,7 +110,7 @@ def test_a_signature_proves_body_and_sender() -> None:
 def test_it_is_sent_again_after_pauses_that_double_until_it_is_taken() -> None:
     waits = Waits()
     with receiver(Answer(500), Answer(503)) as there:
-        hook(there.url, waits, chance=0.5).deliver(alert(), 30)
+        hook(there.url, waits, chance=0.5).deliver([alert()], 30)
         assert [a["id"] for a in there.alerts] == ["failed:a"] * 3
         assert len({body for *_, body in there.got}) == 1
     assert waits == [FIRST_PAUSE * 0.75, FIRST_PAUSE * 1.5]
@@ -111,7 +127,7 @@ def test_after_the_last_try_it_says_what_was_answered() -> None:
 def test_the_receiver_says_how_long_to_wait(status: int) -> None:
     waits = Waits()
     with receiver(Answer(status, {"Retry-After": "7"})) as there:
-        hook(there.url, waits).deliver(alert(), 30)
+        hook(there.url, waits).deliver([alert()], 30)
         assert len(there.got) == 2
     assert waits == [7.0]
 
@@ -160,7 +176,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 
 def test_a_receiver_that_hangs_is_left_and_tried_again() -> None:
     with receiver(Answer(hang=True)) as there:
-        hook(there.url, timeout="0.2s").deliver(alert(), 30)
+        hook(there.url, timeout="0.2s").deliver([alert()], 30)
         assert len(there.got) == 2
     with receiver(*[Answer(hang=True)] * 3) as there:
         assert refused(hook(there.url, timeout="0.1s")).what == "no answer within 0.1 s (3 of 3 tries)"
@@ -224,7 +240,7 @@ def test_nothing_is_logged_about_the_address(caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.DEBUG)
     with receiver(Answer(500), Answer(200), Answer(404)) as there:
         webhook = hook(there.url)
-        webhook.deliver(alert(), 30)
+        webhook.deliver([alert()], 30)
         refused(webhook)
     assert SECRET not in caplog.text
 
@@ -236,7 +252,7 @@ def test_the_address_is_read_when_it_is_needed() -> None:
     with receiver() as old, receiver() as new:
         environment = {ENV: old.url}
         webhook = Webhook(WebhookChannel(url_env=ENV), environment)
-        webhook.deliver(alert("a"), 5)
+        webhook.deliver([alert("a")], 5)
         environment[ENV] = new.url
-        webhook.deliver(alert("b"), 5)
+        webhook.deliver([alert("b")], 5)
         assert ids(old) == ["failed:a"] and ids(new) == ["failed:b"]

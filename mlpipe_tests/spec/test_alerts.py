@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.errors import SpecError
-from mlpipe.spec.alerts import KINDS, LogChannel, WebhookChannel
+from mlpipe.spec.alerts import KINDS, EmailChannel, LogChannel, SlackChannel, WebhookChannel
 from mlpipe_tests.spec.declared import YAML, declared, loaded
 
+MAIL = "from: mlpipe@example.org, host: smtp.example.org"
 SECRET = "https://hooks.example/T0k3n"
 
 
@@ -39,6 +40,20 @@ def test_the_log_alone_hears_of_all_unless_something_is_said() -> None:
             (
                 WebhookChannel(url_env="HOOK", on=("failed", "drift"), secret_env="KEY", timeout="2s"),
                 LogChannel(),
+            ),
+        ),
+        ("{slack: {url_env: A, severity: error}}", (SlackChannel(url_env="A", severity="error"),)),
+        ("{log: {remind: null}}", (LogChannel(remind=None),)),
+        (
+            f"{{email: {{{MAIL}, to: [a@b.de, c@d.de], user_env: U, password_env: P}}}}",
+            (
+                EmailChannel(
+                    **{"from": "mlpipe@example.org"},
+                    host="smtp.example.org",
+                    to=("a@b.de", "c@d.de"),
+                    user_env="U",
+                    password_env="P",
+                ),
             ),
         ),
         (
@@ -71,7 +86,21 @@ def test_an_overlay_replaces_all_channels() -> None:
     ("written", "key", "what"),
     [
         ("[log, {webhok: {url_env: A}}]", "alerts.1.webhok", "unknown type 'webhok'. Did you mean 'webhook'?"),
-        ("mail", "alerts", "unknown type 'mail'. Valid: log, webhook."),
+        ("mail", "alerts", "unknown type 'mail'. Did you mean 'email'? Valid: log, webhook, slack, email."),
+        ("{slack: {}}", "alerts.slack.url_env", "'url_env' is missing"),
+        ("{log: {severity: bad}}", "alerts.log.severity", "unknown value 'bad'"),
+        ("{log: {remind: 3s}}", "alerts.log.remind", "must be at least 1m"),
+        (f"{{email: {{{MAIL}, to: []}}}}", "alerts.email.to", "'to' is empty"),
+        (f"{{email: {{{MAIL}, to: ana}}}}", "alerts.email.to.0", "must be an address"),
+        (f"{{email: {{{MAIL}, to: 'a@b.de\\nBcc: c@d.de'}}}}", "alerts.email.to.0", "must be an address"),
+        ("{email: {from: a@b.de, to: c@d.de, host: 'x:25'}}", "alerts.email.host", "must be the name of a mail server"),
+        (f"{{email: {{{MAIL}, to: a@b.de, user_env: U}}}}", "alerts.email", "'user_env' and 'password_env' go together"),
+        (
+            f"{{email: {{{MAIL}, to: a@b.de, user_env: U, password_env: P, security: none}}}}",
+            "alerts.email",
+            "a password would go over an open line",
+        ),
+        (f"{{email: {{{MAIL}, to: a@b.de, port: 0}}}}", "alerts.email.port", "must be greater than"),
         ("[{webhook: {}}]", "alerts.0.webhook.url_env", "'url_env' is missing"),
         ("[{webhook: }]", "alerts.0.webhook.url_env", "'url_env' is missing"),
         ("{webhook: {url_env: A, on: [faild]}}", "alerts.webhook.on.0", "unknown kind of alert 'faild'. Did you"),
@@ -115,11 +144,19 @@ def test_an_address_at_the_wrong_place_does_not_show(written: str) -> None:
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["log", "webhook", "on", "type"]),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["log", "webhook", "email", "slack", "on", "type"]),
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["log", "webhook", "url_env", "on", "type", "x"]), inner, max_size=3),
+    | st.dictionaries(st.sampled_from(["log", "webhook", "email", "url_env", "to", "remind", "on", "type", "x"]), inner, max_size=3),
     max_leaves=8,
 )  # fmt: skip
+
+
+def test_a_mail_server_has_the_port_of_its_security() -> None:
+    given: dict[str, Any] = {"from": "a@b.de", "to": "c@d.de", "host": "h"}
+    doors = {s: EmailChannel(**given, security=s).door for s in ("starttls", "tls", "none")}
+    assert (
+        doors == {"starttls": 587, "tls": 465, "none": 25} and EmailChannel(**given, port=2525).door == 2525
+    )
 
 
 @given(plain)

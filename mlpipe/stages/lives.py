@@ -32,20 +32,24 @@ from mlpipe.stages.runner import Stage, run_stage
 
 FACTS = ("ingest", "validate", "feature", "label")
 TRAINING = (train.STAGE, evaluate.STAGE, release.STAGE)
-DECIDING = (
-    "gates",
-    "metrics",
-    "slices",
-    "fairness",
-    "locked",
-    "behaviour",
-    "golden",
-    "min_tenure",
-    "monitor",
-    "bootstrap",
-    "seed",
+TOLD = frozenset(
+    {
+        *(
+            "description",
+            "owners",
+            "tags",
+            "problem",
+            "alerts",
+            "record",
+            "retrain",
+            "automation",
+            "retries",
+            "pool",
+        ),
+        *("store", "deployment", "base_dir", "where"),
+    }
 )
-"""Keys of a pipeline that decide a life beside its code and its policy."""
+"""Keys of a pipeline that decide nothing of a life: all others give it another name."""
 Tell = Callable[[int, int, str], None]
 
 
@@ -359,7 +363,8 @@ def _chain(
         for k, h in features.items()
         if "features" in h.outputs and spec.partitions.window(k).start <= last
     }
-    decisive = [policy, [getattr(spec, n) for n in DECIDING], sorted(known.items()), list(codes)]
+    given = {n: getattr(spec, n) for n in type(spec).model_fields if n not in TOLD}
+    decisive = [policy, given, sorted(known.items()), list(codes)]
     return f"policy-{name}-{keys[0]}-{keys[-1]}-{digest(_plain(decisive))[:8]}".replace(":", "")
 
 
@@ -371,6 +376,6 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str) or hasattr(value, "get_params") or not isinstance(value, Iterable):
         return fingerprint(value) if callable(value) and not isinstance(value, type) else coerce(value)
     return [_plain(v) for v in value]

@@ -130,3 +130,40 @@ def test_what_is_not_there_is_said(call: Call) -> None:
     assert call("backtest", "gates", "churn", "--policy", "no.yaml")[0] == 4
     code, _, err = call("matrix", "churn", "--from", "2024-01-41")
     assert code == 4 and "unknown partition '2024-01-41'" in err
+
+
+def test_policies_on_the_past(
+    call: Call, tmp_path: Path, candidates: tuple[PipelineSpec, World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPIPE_STORE", candidates[1].store.url)
+    (tmp_path / "calm.yaml").write_text("every: never\ndrift: null\nbudget: {retrains: 1}\n")
+    stretch = ("--from", day(28), "--to", day(32), "--only", "never", "--only", "calm")
+    arguments = ("backtest", "policy", "churn", "--policy", "calm=calm.yaml", *stretch)
+    code, out, err = call(*arguments, "--html", "p.html", "--svg", "p.svg")
+    assert code == 0 and "churn: 2 policies lived through 5 nights, 2024-01-29 to 2024-02-02" in out
+    assert "never, night 1 of 5: first:0:2024-01-29:1: @1 promoted" in err
+    ET.fromstring((tmp_path / "p.svg").read_text())
+    assert (
+        "first:0:" not in (tmp_path / "p.html").read_text()
+        and "no model is in production yet" in (tmp_path / "p.html").read_text()
+    )
+    found = as_json(call, *arguments)
+    assert [p["retrains"] for p in found["policies"]] == [1, 1] and found["days"] == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("calm", "--policy 'calm' is no NAME=FILE"),
+        ("../up=calm.yaml", "is no NAME=FILE with a name of a-z, 0-9 and -"),
+        ("weekly=calm.yaml", "the name 'weekly' is one of mlpipe's own policies"),
+        ("calm=none.yaml", "none.yaml: the policy cannot be read"),
+        ("calm=bad.yaml", "bad.yaml:2, key pays.valu: unknown key 'valu'. Did you mean 'value'?"),
+        ("calm=empty.yaml", "a budget needs 'retrains', 'minutes' or both"),
+    ],
+)
+def test_a_policy_that_is_none_is_told(call: Call, tmp_path: Path, given: str, told: str) -> None:
+    (tmp_path / "bad.yaml").write_text("every: never\npays: {valu: 1, training: 3}\n")
+    (tmp_path / "empty.yaml").write_text("budget: {}\n")
+    code, out, err = call("backtest", "policy", "churn", "--policy", given)
+    assert code != 0 and told in err and not out

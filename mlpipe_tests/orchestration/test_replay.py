@@ -21,8 +21,10 @@ from mlpipe.ledger.promotion import rollback
 from mlpipe.orchestration.lived import gathered
 from mlpipe.orchestration.replay import asked, replaying
 from mlpipe.orchestration.runs import Request, run
-from mlpipe.orchestration.runtime import ledger_of
+from mlpipe.orchestration.runtime import ledger_of, surroundings
+from mlpipe.stages.context import MemoryHeads, Run
 from mlpipe.stages.counterfactual import Counterfactual
+from mlpipe.stages.lives import Life, Recorded
 from mlpipe.stages.past import Past
 from mlpipe.stores.store import Store
 from mlpipe.stores.verify import verify
@@ -122,6 +124,40 @@ def test_a_past_of_its_own_leaves_production_as_it_is(lived: tuple[World, Lived]
     assert trained and all(r["reused"] for r in trained), "models are not trained twice"
     facts = [r for r in _records(world, "features") if r["deployment"] == own.ledger]
     assert facts == [], "facts of the deployment are read, not made again"
+
+
+@pytest.mark.parametrize("last", ["2024-01-22", pytest.param(LAST, marks=pytest.mark.long)])
+def test_the_stages_alone_decide_what_a_replay_does(lived: tuple[World, Lived], last: str) -> None:
+    world, _ = lived
+    spec = world.spec
+    what = asked(spec, FIRST, last)
+    with replaying(spec, world.defs, what) as past:
+        past.live(lambda told: None)
+    past_of = Past(spec, world.store, ledger_of(spec, world.store))
+    around = surroundings(spec, past_of.ledger, MemoryHeads(), Run("", datetime.now(UTC)))
+    keys = spec.partitions.keys(FIRST, last)
+    life = Life(Recorded(spec, past_of), "declared", what.policy, keys, around)
+    life.live()
+    shown = (
+        "kind",
+        "version",
+        "bundle",
+        "effective_at",
+        "logical_date",
+        "trigger",
+        "reason",
+        "from_version",
+        "to_version",
+    )
+    theirs, ours = past.ledger.entries(), life.ledger.entries()
+    assert [[getattr(e, n) for n in shown] for e in ours] == [[getattr(e, n) for n in shown] for e in theirs]
+    assert len(ours) > 5
+    gates = [[e.details.get("gates") for e in chain] for chain in (ours, theirs)]
+    assert gates[0] == gates[1], "the same gates, to the digit"
+    # What it watched is what was watched.
+    heads = past.heads().find("shop/monitor", keys)
+    for key, head in life.heads.find("shop/monitor", keys).items():
+        assert head.data == heads[key].data and head.verdict == heads[key].verdict
 
 
 def _records(world: World, asset: str) -> list[dict[str, Any]]:

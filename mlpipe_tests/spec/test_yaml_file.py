@@ -414,3 +414,17 @@ def test_a_policy_that_is_no_mapping_or_no_file_is_refused(tmp_path: Path) -> No
     (tmp_path / "list.yaml").write_text("- week\n")
     with pytest.raises(SpecError, match="one mapping of the keys of 'retrain'"):
         policy_file(tmp_path / "list.yaml")
+
+
+def test_a_mistake_below_a_key_of_a_policy_is_told_with_its_own_line(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("retrain:\n  every: week\n  pays:\n    valu: 1\n    training: -1\n  budget: {}\n")
+    with pytest.raises(SpecError) as caught:
+        policy_file(path)
+    told = [(f.where.removeprefix(str(path)), f.what) for f in caught.value.findings]
+    assert told == [
+        (":3, key pays.value", "'value' is missing"),
+        (":5, key pays.training", "must be greater than or equal to 0, got -1"),
+        (":4, key pays.valu", "unknown key 'valu'. Did you mean 'value'? Valid: review, training, value."),
+        (":6, key budget", "a budget needs 'retrains', 'minutes' or both"),
+    ]

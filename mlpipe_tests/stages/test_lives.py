@@ -9,6 +9,7 @@ import pytest
 
 import mlpipe as ml
 from mlpipe.core.policy import Policy
+from mlpipe.core.worth import Budget, Pays
 from mlpipe.errors import NotFoundError, StoreError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.codec import from_bytes
@@ -17,6 +18,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import lives, predict, train
 from mlpipe.stages.lives import Life, Recorded
 from mlpipe.stages.past import Past
+from mlpipe.stages.retraining import facts_of
 from mlpipe_tests.stages.candidates import spec_at, turned
 from mlpipe_tests.stages.pipelines import DATA, LATER, World, day, days, written
 
@@ -207,3 +209,29 @@ def test_without_features_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"no partition from 2024-01-15 to \S+ has features") as told:
         begun((spec, made))
     assert "mlpipe run churn --from 2024-01-15" in told.value.fix
+
+
+def test_what_trainings_won_and_took_and_how_much_is_predicted(world: tuple[PipelineSpec, World]) -> None:
+    life = begun(world)
+    life.live()
+    spec, store, key = life.spec, life.recorded.store, life.keys[-1]
+    state, entries = life.ledger.state(), life.ledger.entries()
+    weighing = Policy(pays=Pays(1.0, 1.0), budget=Budget(minutes=1.0))
+    facts = facts_of(spec, weighing, key, life.heads, state, entries, store)
+    assert facts.per_day == pytest.approx(60), "sixty rows a day"
+    outcomes = [a.outcome for a in life.asked()]
+    assert outcomes == ["promoted", "refused", "promoted"]
+    first, refused, better = facts.attempts
+    assert (first.gain, refused.gain) == (None, 0.0), (
+        "the first was compared with none; a refused one wins nothing"
+    )
+    gates = state.versions[3].details["gates"]
+    (observed,) = (g["observed"] for g in gates if g["kind"] == "beats_champion")
+    assert better.gain == observed and better.gain > 0.5
+    for attempt, version in zip(facts.attempts, state.versions.values(), strict=True):
+        made = [str(version.details[k]) for k in ("model_record", "evaluation_record")]
+        took = sum(from_bytes(store.get_record(spec.name, n), n).cost.wall_s for n in made)
+        assert attempt.minutes == pytest.approx(took / 60)
+    # Whoever asks for neither is not told.
+    plain = facts_of(spec, EAGER, key, life.heads, state, entries, store)
+    assert {a.gain for a in plain.attempts} == {None} and plain.per_day is None

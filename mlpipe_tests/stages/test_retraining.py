@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 import mlpipe as ml
 from mlpipe.core.metrics import Scored
 from mlpipe.core.policy import Policy, decide
+from mlpipe.core.worth import Budget, Pays
 from mlpipe.errors import NotFoundError
 from mlpipe.ledger.entry import Draft
 from mlpipe.stages import feature, ingest, inject, label, monitor, predict, refresh, validate
@@ -81,6 +82,11 @@ def test_the_declared_policy_is_the_one_that_is_asked() -> None:
     assert policy_of(spec.retrain) == expected
     assert policy_of(spec_of(Path(".")).retrain) == Policy()
     assert policy_of(spec_of(Path("."), retrain=None).retrain) is None
+    worth = ml.Retrain(
+        pays={"value": 0.5, "training": 20, "review": "7d"}, budget={"retrains": 4, "minutes": 90}
+    )
+    expected = Policy(pays=Pays(0.5, 20.0, timedelta(days=7)), budget=Budget(4, 90.0))
+    assert policy_of(spec_of(Path("."), retrain=worth).retrain) == expected
 
 
 def test_claims_are_attempts_and_other_names_are_none(world: tuple[World, Any]) -> None:

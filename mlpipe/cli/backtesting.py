@@ -86,6 +86,17 @@ def add(commands: Any) -> None:
         "--html", metavar="FILE", help="write a page with the picture and every gate's sentence"
     )
     made.add_argument("--svg", metavar="FILE", help="write the picture alone")
+    _policy_command(group)
+    made = command(group, "checks", checks, CHECKS, CHECKS_EXAMPLES)
+    _stretch(made)
+    made.add_argument(
+        "--contract",
+        metavar="FILE",
+        help="YAML with the keys of 'contract', or 'sources' with the contract of each; default: the pipeline's own, as it stands now",
+    )
+
+
+def _policy_command(group: Any) -> None:
     made = command(group, "policy", policy, POLICY, POLICY_EXAMPLES)
     _stretch(made)
     made.add_argument(
@@ -107,13 +118,6 @@ def add(commands: Any) -> None:
     )
     made.add_argument("--html", metavar="FILE", help="write a page with the picture and every training")
     made.add_argument("--svg", metavar="FILE", help="write the picture alone")
-    made = command(group, "checks", checks, CHECKS, CHECKS_EXAMPLES)
-    _stretch(made)
-    made.add_argument(
-        "--contract",
-        metavar="FILE",
-        help="YAML with the keys of 'contract', or 'sources' with the contract of each; default: the pipeline's own, as it stands now",
-    )
 
 
 def _stretch(made: Any) -> None:

@@ -92,7 +92,9 @@ def tried(
     pairs = {(b, d.key) for d in days for b, since in existed.items() if since < d.at}
     pairs |= {(str(s.bundle), d.key) for d in days for s in d.by.values()}
     matrix.fill(sorted(pairs), tell)
-    return _found(past, keys, primary, lives, told, asked, matrix, days, existed)
+    scores = _scores(primary, names, matrix, days, existed)
+    policies = [_of_life(past, life, told[n], asked[n], scores) for n, life in lives.items()]
+    return {**_found(past, keys, days, len(existed), scores), "policies": policies}
 
 
 def _names(spec: PipelineSpec, more: Mapping[str, Policy], only: Sequence[str]) -> list[str]:
@@ -208,89 +210,100 @@ def _existed(asked: Mapping[str, Sequence[Asked]]) -> dict[str, datetime]:
     return out
 
 
-def _found(
-    past: Past,
-    keys: Sequence[str],
-    metric: str,
-    lives: Mapping[str, Life],
-    told: Mapping[str, str],
-    asked: Mapping[str, Sequence[Asked]],
-    matrix: Matrix,
-    days: Sequence[_Day],
-    existed: Mapping[str, datetime],
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Scores:
+    """What every model and every life scored.
+
+    Parameters
+    ----------
+    metric
+        Its name.
+    values
+        Of each model on each day on which it existed, where the metric is defined.
+    best
+        The best of them on each day, with the sign that greater is better.
+    scored, overall, ranked
+        Of each life the rows of its days, the metric over all of them, and the names from the best to the worst.
+    """
+
+    metric: str
+    values: Mapping[tuple[str, str], float]
+    best: Mapping[str, float]
+    scored: Mapping[str, Sequence[tuple[_Day, Scored | None]]]
+    overall: Mapping[str, float | None]
+    ranked: Sequence[str]
+
+    @property
+    def sign(self) -> float:
+        return METRICS[self.metric].sign
+
+
+def _scores(
+    metric: str, names: Sequence[str], matrix: Matrix, days: Sequence[_Day], existed: Mapping[str, datetime]
+) -> _Scores:
     sign = METRICS[metric].sign
-    values = {
-        (b, d.key): _value(matrix.scored(b, d.key), metric)
-        for d in days
-        for b in existed
-        if existed[b] < d.at
-    }
-    best = {
-        d.key: max((v * sign for b in existed if (v := values.get((b, d.key))) is not None), default=None)
-        for d in days
-    }
-    scored = {n: [(d, matrix.scored(str(d.by[n].bundle), d.key)) for d in days] for n in lives}
+    values: dict[tuple[str, str], float] = {}
+    best: dict[str, float] = {}
+    for day in days:
+        for bundle in (b for b, since in existed.items() if since < day.at):
+            part = matrix.scored(bundle, day.key)
+            value = None if part is None else metric_of(part, metric)
+            if value is not None:
+                values[bundle, day.key] = value
+                best[day.key] = max(sign * value, best.get(day.key, sign * value))
+    scored = {n: [(d, matrix.scored(str(d.by[n].bundle), d.key)) for d in days] for n in names}
     overall = {n: pooled([s for _, s in parts if s is not None], metric) for n, parts in scored.items()}
-    ranked = sorted(
-        (n for n, v in overall.items() if v is not None), key=lambda n: -sign * (overall[n] or 0.0)
-    )
-    policies = []
-    for name, life in lives.items():
-        line = [values.get((str(d.by[name].bundle), d.key)) for d in days]
-        missed = [
-            top - sign * v
-            for d, v in zip(days, line, strict=True)
-            if v is not None and (top := best[d.key]) is not None
-        ]
-        value = overall[name]
-        policies.append(
-            {
-                "name": name,
-                "assumes": told[name],
-                "chain": life.chain,
-                **_counts(asked[name]),
-                "value": value,
-                "days": sum(v is not None for v in line),
-                "mean": fmean([v for v in line if v is not None])
-                if any(v is not None for v in line)
-                else None,
-                "regret_model": fmean(missed) if missed else None,
-                "regret_policy": sign * ((overall[ranked[0]] or 0.0) - value) if value is not None else None,
-                "against": _against(past, scored[name], scored[ranked[0]], metric)
-                if value is not None
-                else None,
-                "failed_nights": sorted(k for k in life.failed if k in life.keys),
-                "asked": [_plain(a) for a in asked[name]],
-                "timeline": [
-                    {"day": d.key, "at": d.at.isoformat(), "version": d.by[name].version, "value": v}
-                    for d, v in zip(days, line, strict=True)
-                ],
-            }
-        )
+    known = {n: sign * v for n, v in overall.items() if v is not None}
+    return _Scores(metric, values, best, scored, overall, sorted(known, key=lambda n: -known[n]))
+
+
+def _found(
+    past: Past, keys: Sequence[str], days: Sequence[_Day], models: int, scores: _Scores
+) -> dict[str, Any]:
+    first = next(iter(scores.scored.values()))
     return {
         "pipeline": past.spec.name,
-        "metric": metric,
-        "better": METRICS[metric].better,
+        "metric": scores.metric,
+        "better": METRICS[scores.metric].better,
         "stretch": [keys[0], keys[-1]],
         "nights": len(keys),
         "days": len(days),
-        "rows": sum(len(s.y) for _, s in next(iter(scored.values())) if s is not None),
-        "models": len(existed),
-        "ranked": ranked,
-        "hindsight": _hindsight(best, sign),
-        "policies": policies,
+        "rows": sum(len(s.y) for _, s in first if s is not None),
+        "models": models,
+        "ranked": list(scores.ranked),
+        "hindsight": scores.sign * fmean(scores.best.values()) if scores.best else None,
     }
 
 
-def _value(part: Scored | None, metric: str) -> float | None:
-    return None if part is None else metric_of(part, metric)
-
-
-def _hindsight(best: Mapping[str, float | None], sign: float) -> float | None:
-    """Mean over days of the best model's metric."""
-    known = [v for v in best.values() if v is not None]
-    return sign * fmean(known) if known else None
+def _of_life(past: Past, life: Life, assumes: str, asked: Sequence[Asked], scores: _Scores) -> dict[str, Any]:
+    """What came of one policy."""
+    sign, name, scored = scores.sign, life.name, scores.scored[life.name]
+    line = [scores.values.get((str(d.by[name].bundle), d.key)) for d, _ in scored]
+    known = [v for v in line if v is not None]
+    missed = [scores.best[d.key] - sign * v for (d, _), v in zip(scored, line, strict=True) if v is not None]
+    value, worse, against = scores.overall[name], None, None
+    if value is not None:
+        top = scores.ranked[0]
+        worse = sign * ((scores.overall[top] or 0.0) - value)
+        against = _against(past, scored, scores.scored[top], scores.metric)
+    return {
+        "name": name,
+        "assumes": assumes,
+        "chain": life.chain,
+        **_counts(asked),
+        "value": value,
+        "days": len(known),
+        "mean": fmean(known) if known else None,
+        "regret_model": fmean(missed) if missed else None,
+        "regret_policy": worse,
+        "against": against,
+        "failed_nights": sorted(k for k in life.failed if k in life.keys),
+        "asked": [_plain(a) for a in asked],
+        "timeline": [
+            {"day": d.key, "at": d.at.isoformat(), "version": d.by[name].version, "value": v}
+            for (d, _), v in zip(scored, line, strict=True)
+        ],
+    }
 
 
 def _against(

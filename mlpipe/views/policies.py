@@ -159,6 +159,9 @@ def as_html(found: Mapping[str, Any]) -> str:
         ]
         parts += [
             page.heading(f"{policy['name']}: {_count(policy['retrains'], 'training')}"),
+            page.paragraph(
+                f"Decided in the chain {policy['chain']}: mlpipe history {found['pipeline']} --ledger {policy['chain']}"
+            ),
             page.table(columns, lines),
         ]
     return page.page(f"{found['pipeline']}: retraining policies on the past", parts)

@@ -1,6 +1,10 @@
 """The past under another rule, as commands: what is printed, written and refused."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,11 @@ import pytest
 from mlpipe.cli import backtesting, main
 from mlpipe.ledger.chain import Ledger
 from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe_tests.house import ROOT
+from mlpipe_tests.orchestration.conftest import NO_TELEMETRY
+from mlpipe_tests.orchestration.drifting import FIRST as FIRST_DAY
+from mlpipe_tests.orchestration.drifting import LAST as LAST_DAY
+from mlpipe_tests.orchestration.drifting import PROJECT
 from mlpipe_tests.stages.candidates import FIRST
 from mlpipe_tests.stages.pipelines import World, day
 
@@ -167,3 +176,40 @@ def test_a_policy_that_is_none_is_told(call: Call, tmp_path: Path, given: str, t
     (tmp_path / "empty.yaml").write_text("budget: {}\n")
     code, out, err = call("backtest", "policy", "churn", "--policy", given)
     assert code != 0 and told in err and not out
+
+
+@pytest.mark.long
+def test_killed_and_started_again_a_policy_comes_to_the_same(tmp_path: Path) -> None:
+    found = []
+    for name, dies in (("killed", True), ("whole", False)):
+        home = tmp_path / name
+        home.mkdir()
+        (home / "dagster.yaml").write_text(NO_TELEMETRY)
+        (home / "definitions.py").write_text(PROJECT)
+        env = {
+            **os.environ,
+            "DAGSTER_HOME": str(home),
+            "MLPIPE_STORE": str(home / "store"),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
+        line = [sys.executable, "-m", "mlpipe"]
+        target = ["shop", "-f", "definitions.py"]
+        ingested = [*line, "run", *target, "--from", "2024-01-01", "--to", LAST_DAY]
+        subprocess.run(ingested, env=env, cwd=home, check=True, capture_output=True)
+        tried = [*line, "backtest", "policy", *target, "--from", FIRST_DAY, "--only", "drift", "--json"]
+        if dies:
+            with subprocess.Popen(tried, env=env, cwd=home, stderr=subprocess.PIPE, text=True) as process:
+                assert process.stderr is not None
+                for said in process.stderr:
+                    if "drift:1:2024-01-18:1: @2" in said:
+                        process.send_signal(signal.SIGKILL)
+        told = subprocess.run(tried, env=env, cwd=home, check=True, capture_output=True, text=True)
+        assert ("night 1 of" in told.stderr) != dies, "it went on where it was"
+        made = json.loads(told.stdout)
+        for policy in made["policies"]:
+            del policy["seconds"]
+            for asked in policy["asked"]:
+                del asked["seconds"]
+        found.append(made)
+    assert found[0] == found[1] and found[0]["policies"][0]["retrains"] > 2

@@ -114,17 +114,19 @@ def lives(pipeline: str) -> Iterator[Callable[[str, int, int, str], None]]:
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     started, tasks = time.perf_counter(), {}
+    tenths: dict[str, int] = {}
     with Progress(*columns, console=console) as bar:
 
         def tell(name: str, done: int, total: int, text: str) -> None:
             if name not in tasks:
                 tasks[name] = bar.add_task(f"{pipeline}, {name}", total=total)
             if text:
-                bar.print(f"{name}, night {done} of {total}: {text}", highlight=False, markup=False)
-            elif not console.is_terminal and done * 10 // total != (done - 1) * 10 // total:
+                bar.print(f"{name}, {done} of {total}: {text}", highlight=False, markup=False)
+            elif not console.is_terminal and done * 10 // total != tenths.get(name):
                 took = f"{time.perf_counter() - started:.0f} s"
-                bar.print(f"{name}, night {done} of {total} ({took})", highlight=False, markup=False)
-            bar.update(tasks[name], completed=done)
+                bar.print(f"{name}, {done} of {total} ({took})", highlight=False, markup=False)
+            tenths[name] = done * 10 // total
+            bar.update(tasks[name], completed=done, total=total)
 
         yield tell
 

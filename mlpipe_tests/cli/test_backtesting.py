@@ -150,7 +150,7 @@ def test_policies_on_the_past(
     arguments = ("backtest", "policy", "churn", "--policy", "calm=calm.yaml", *stretch)
     code, out, err = call(*arguments, "--html", "p.html", "--svg", "p.svg")
     assert code == 0 and "churn: 2 policies lived through 5 nights, 2024-01-29 to 2024-02-02" in out
-    assert "never, night 1 of 5: first:0:2024-01-29:1: @1 promoted" in err
+    assert "never, 1 of 5: first:0:2024-01-29:1: @1 promoted" in err
     ET.fromstring((tmp_path / "p.svg").read_text())
     assert (
         "first:0:" not in (tmp_path / "p.html").read_text()
@@ -205,7 +205,7 @@ def test_killed_and_started_again_a_policy_comes_to_the_same(tmp_path: Path) -> 
                     if "drift:1:2024-01-18:1: @2" in said:
                         process.send_signal(signal.SIGKILL)
         told = subprocess.run(tried, env=env, cwd=home, check=True, capture_output=True, text=True)
-        assert ("night 1 of" in told.stderr) != dies, "it went on where it was"
+        assert ("drift, 1 of" in told.stderr) != dies, "it went on where it was"
         made = json.loads(told.stdout)
         for policy in made["policies"]:
             del policy["seconds"]

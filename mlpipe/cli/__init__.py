@@ -15,6 +15,7 @@ from mlpipe.cli import (
     exchanging,
     levels,
     looking,
+    metrics,
     replaying,
     reproducing,
     running,
@@ -147,6 +148,7 @@ def parser() -> argparse.ArgumentParser:
         levels,
         tracing,
         exchanging,
+        metrics,
         storing,
     ):
         kind.add(commands)

@@ -64,7 +64,7 @@ def receiver(*answers: Answer) -> Iterator[Receiver]:
                 self.send_header(name, value)
             self.end_headers()
 
-        do_GET = do_POST
+        do_GET = do_PUT = do_POST
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: pytest shows what a test prints."""

@@ -74,8 +74,11 @@ def tried(
     Raises
     ------
     DataError
-        A name is no policy, or no life had a model.
+        There is nothing to live through, a name is no policy, or no life had a model.
+    NotFoundError
+        None of the partitions has features.
     """
+    _check_stretch(past.spec, keys)
     recorded = Recorded(past.spec, past)
     lives: dict[str, Life] = {}
     told: dict[str, str] = {}
@@ -95,6 +98,17 @@ def tried(
     scores = _scores(primary, names, matrix, days, existed)
     policies = [_of_life(past, life, told[n], asked[n], scores) for n, life in lives.items()]
     return {**_found(past, keys, days, len(existed), scores), "policies": policies}
+
+
+def _check_stretch(spec: PipelineSpec, keys: Sequence[str]) -> None:
+    if spec.partitions.every == "none":
+        raise DataError(f"pipeline {spec.name!r} has no partitions, and so no past to live through")
+    if not keys:
+        raise DataError(
+            "no partition lies in this stretch",
+            where=f"pipeline {spec.name}",
+            fix=f"Swap --from and --to; or bring data to record first: mlpipe run {spec.name}",
+        )
 
 
 def _names(spec: PipelineSpec, more: Mapping[str, Policy], only: Sequence[str]) -> list[str]:

@@ -127,4 +127,15 @@ def test_where_no_policy_ever_had_a_model_it_says_why(
     with pytest.raises(DataError, match="no policy had a model in production") as told:
         found((never, made), "never")
     assert "Begin later" in told.value.fix
-    assert day(FIRST)
+
+
+def test_where_there_is_nothing_to_live_through_it_says_so(
+    world: tuple[PipelineSpec, World], tmp_path: Path
+) -> None:
+    spec, made = world
+    with pytest.raises(DataError, match="no partition lies in this stretch") as told:
+        tried(past_of(world), made.context(spec, LATER), ())
+    assert "mlpipe run churn" in told.value.fix
+    whole = spec_at(tmp_path, partitions={"every": "none"}, window=None, split=ml.Split(), retrain=None)
+    with pytest.raises(DataError, match="has no partitions"):
+        tried(past_of((whole, made)), made.context(whole, LATER), ("all",))

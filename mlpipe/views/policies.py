@@ -223,7 +223,7 @@ def _lines(
         path = "L".join(f"{at(x(when))} {at(y(value))}" for when, value in line)
         colour, dash = _style(i)
         # Lines that lie on one another are seen as the borders of those above.
-        width = at(4.2 - 3.0 * i / len(policies))
+        width = at(3.2 - 2.0 * i / len(policies))
         yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="{width}"{_dashed(dash)}/>'
     heights = apart([y(line[-1][1]) + 4 for _, _, line in drawn], 15, TOP, FOOT)
     for (i, name, _), height in zip(drawn, heights, strict=True):
@@ -256,7 +256,7 @@ def _lanes(policies: Sequence[Mapping[str, Any]], x: Scale) -> Iterator[str]:
             fill = colour if one["outcome"] == "promoted" else PALE
             yield write(x(_when(one["at"])), top + 15, mark, anchor="middle", size=size, fill=fill)
         told = f"{_count(policy['retrains'], 'training')}, {policy['promoted']} promoted"
-        yield write(RIGHT + 8, top + 14, told, size=SMALL, fill=PALE)
+        yield write(RIGHT + 12, top + 14, told, size=SMALL, fill=PALE)
 
 
 def _style(number_: int) -> tuple[str, str]:

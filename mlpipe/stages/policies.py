@@ -9,6 +9,7 @@ than that of the policy that did best.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from statistics import fmean
 from typing import Any
 
@@ -28,10 +29,11 @@ from mlpipe.stages.retraining import expected_of, policy_of
 NEVER, OWN = "never", "declared"
 STANDARD = (NEVER, "weekly", "monthly", "drift", "performance", "cost-aware", OWN)
 """Policies that are tried unless others are asked for; `OWN` is the pipeline's."""
-FALL = 0.05
-"""Of the first champion's metric: the fall at which the policy *performance* asks, where the pipeline declares none."""
-POINT = 0.01
-"""Of the metric, over all predictions of a review: what a training costs the policy *cost-aware*, where the pipeline declares nothing."""
+FALL, POINT = 0.05, 0.01
+"""Of the first champion's metric, where the pipeline declares nothing: the fall at which the policy *performance* asks; and what a training
+costs the policy *cost-aware*, on all predictions of a review."""
+QUIET = Policy(every="never", drift=None, levels=False)
+"""Asks for nothing by itself."""
 Hear = Callable[[str, int, int, str], None]
 
 
@@ -83,10 +85,21 @@ def tried(
     lives: dict[str, Life] = {}
     told: dict[str, str] = {}
     names = _names(past.spec, more or {}, only)
+
+    def lived(name: str, policy: Policy) -> Life:
+        life = Life(recorded, name, policy, keys, around, codes)
+        life.live(lambda done, total, text: hear(name, done, total, text))
+        return life
+
+    @cache
+    def first() -> float:
+        """The metric of the first champion, which is that of every life: of the one that has no other."""
+        life = lives.get(NEVER) or lived(NEVER, _policy(NEVER, past, keys, {}, first)[0])
+        return abs(expected_of(life.ledger.state().anchor, _primary(past.spec, {NEVER: life})) or 1.0)
+
     for name in names:
-        policy, told[name] = _policy(name, past, keys, more or {}, lives)
-        lives[name] = life = Life(recorded, name, policy, keys, around, codes)
-        life.live(lambda done, total, text, name=name: hear(name, done, total, text))  # type: ignore[misc]
+        policy, told[name] = _policy(name, past, keys, more or {}, first)
+        lives[name] = lived(name, policy)
     asked = {name: life.asked() for name, life in lives.items()}
     matrix = Matrix(past, keys)
     primary = metric or _primary(past.spec, lives)
@@ -123,7 +136,7 @@ def _names(spec: PipelineSpec, more: Mapping[str, Policy], only: Sequence[str]) 
 
 
 def _policy(
-    name: str, past: Past, keys: Sequence[str], more: Mapping[str, Policy], lives: Mapping[str, Life]
+    name: str, past: Past, keys: Sequence[str], more: Mapping[str, Policy], first: Callable[[], float]
 ) -> tuple[Policy, str]:
     """A policy by its name, and what it assumes. Cool-down and the like are the pipeline's own; only what makes it ask differs."""
     own = policy_of(past.spec.retrain)
@@ -132,9 +145,8 @@ def _policy(
     if name == OWN and own is not None:
         return own, ""
     base = own or Policy()
-    quiet = Policy(every="never", drift=None, levels=False)
     bare = replace(
-        quiet, cool_down=base.cool_down, min_new_data=base.min_new_data, close=base.close, budget=base.budget
+        QUIET, cool_down=base.cool_down, min_new_data=base.min_new_data, close=base.close, budget=base.budget
     )
     if name in ("weekly", "monthly"):
         return replace(bare, every="week" if name == "weekly" else "month"), ""
@@ -146,19 +158,17 @@ def _policy(
     if name == "performance":
         if base.performance is not None:
             return replace(bare, performance=base.performance), ""
-        first = next((e for e in map(_first_expected, lives.values()) if e), None)
-        limit = FALL * abs(first) if first is not None else FALL
-        return replace(
-            bare, performance=limit
-        ), f"asks when the metric has fallen by {limit:.3g}, for 'retrain.performance' names no limit"
+        limit = FALL * first()
+        assumes = f"asks when the metric is worse by {limit:.3g}, for 'retrain.performance' names no limit"
+        return replace(bare, performance=limit), assumes
     if name == "cost-aware":
         if base.pays is not None:
             return replace(bare, pays=base.pays), ""
         pays = Pays(value=1.0, training=0.0)
         count = _per_day(past, keys) * pays.review.total_seconds() / 86400
-        pays = replace(pays, training=POINT * count)
-        return replace(bare, pays=pays), (
-            f"a training costs what {POINT:g} of the metric is worth on the {count:,.0f} predictions of 28 days, "
+        gain = POINT * first()
+        return replace(bare, pays=replace(pays, training=gain * count)), (
+            f"a training costs what {gain:.3g} of the metric is worth on the {count:,.0f} predictions of 28 days, "
             "for 'retrain.pays' says nothing else"
         )
     return bare, "asks for a first model, and for no other"
@@ -166,11 +176,6 @@ def _policy(
 
 def _drifts(policy: Policy) -> bool:
     return any(limit is not None for limit in (policy.drift, policy.drift_share, policy.score_drift))
-
-
-def _first_expected(life: Life) -> float | None:
-    """The primary metric of a life's first champion at its evaluation."""
-    return expected_of(life.ledger.state().anchor, _primary(life.spec, {life.name: life}))
 
 
 def _primary(spec: PipelineSpec, lives: Mapping[str, Life]) -> str:
@@ -298,7 +303,7 @@ def _of_life(past: Past, life: Life, assumes: str, asked: Sequence[Asked], score
     value, worse, against = scores.overall[name], None, None
     if value is not None:
         top = scores.ranked[0]
-        worse = sign * ((scores.overall[top] or 0.0) - value)
+        worse = abs((scores.overall[top] or 0.0) - value)
         against = _against(past, scored, scores.scored[top], scores.metric)
     return {
         "name": name,

@@ -95,11 +95,17 @@ def test_tried_again_the_figures_are_the_same(world: tuple[PipelineSpec, World])
     )
     assert once == again
     nights = LAST - FIRST
-    assert heard == [("performance", nights), ("cost-aware", nights)], "only the last night was done again"
-    told = once["policies"][1]["assumes"]
-    assert told.startswith(
-        "a training costs what 0.01 of the metric is worth on the 1,680 predictions of 28 days"
+    assert heard == [(n, nights) for n in ("performance", "never", "cost-aware")], (
+        "only the last night was done again"
     )
+    told = once["policies"][1]["assumes"]
+    assert (
+        told.startswith("a training costs what 0.009") and "worth on the 1,680 predictions of 28 days" in told
+    )
+    # What it assumes does not hang on which others are tried.
+    (alone,) = found(world, "cost-aware")["policies"]
+    shared = ("assumes", "chain", "asked", "value", "timeline")
+    assert [alone[n] for n in shared] == [once["policies"][1][n] for n in shared]
 
 
 def test_a_budget_and_further_policies(world: tuple[PipelineSpec, World]) -> None:

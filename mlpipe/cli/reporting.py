@@ -1,8 +1,10 @@
-"""`mlpipe drift-report`: Evidently's page about one monitored day."""
+"""`mlpipe drift-report`, `mlpipe data-docs`: pages of others about one day, Evidently's and Great Expectations'."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from mlpipe.cli.command import command, opened
 from mlpipe.cli.looking import declared, shelf, written
 
 REPORT = """\
@@ -15,9 +17,16 @@ examples:
   mlpipe drift-report flights --on 2013-07-14 --rows 5000
   mlpipe drift-report flights --if-moderate      # nightly: a page only when there is something to see"""
 
+DOCS = """\
+Raw rows of a partition, asked once more what the contract asks, as Great Expectations shows it: a folder with index.html. The verdict of
+the partition is that of its record ('mlpipe show'); nothing is recorded. The pages load styles and scripts from the network.
+
+examples:
+  mlpipe data-docs flights --on 2013-07-14 --out docs-2013-07-14"""
+
 
 def add(commands: Any) -> None:
-    """Declare the command."""
+    """Declare the commands."""
     text = "Evidently's report of drift on one monitored day, as a page."
     made = declared(commands, "drift-report", drift_report, text, REPORT)
     made.add_argument("pipeline", help="name of the pipeline")
@@ -31,6 +40,10 @@ def add(commands: Any) -> None:
         help="write it only when the day drifts, or a PSI of a watched column is 0.1 or more",
     )
     made.set_defaults(wrong=made.error)
+    text = "Great Expectations' Data Docs of one partition, as a folder of pages."
+    made = command(commands, "data-docs", data_docs, text, DOCS)
+    made.add_argument("--on", metavar="PARTITION", help="the partition; default: the last that was ingested")
+    made.add_argument("--out", metavar="FOLDER", required=True, help="a new folder")
 
 
 def drift_report(args: argparse.Namespace) -> None:
@@ -61,3 +74,20 @@ def drift_report(args: argparse.Namespace) -> None:
         print(f"left out, for there is no value on one side: {', '.join(empty(rows))}")
     name = f"{args.pipeline}-{record.partition}-drift.html".replace("/", "_").replace(":", "")
     written(args.out or name, page)
+
+
+def data_docs(args: argparse.Namespace) -> None:
+    """`mlpipe data-docs`."""
+    from mlpipe.index.shelf import open_shelf
+    from mlpipe.orchestration.locate import pipeline_of
+    from mlpipe.stages.data_docs import rows_of, write
+
+    spec, _ = pipeline_of(args.pipeline, Path.cwd(), args.target)
+    store, _ = opened(spec)
+    with open_shelf(store.url) as records:
+        asset = f"{spec.name}/raw"
+        record = records.newest(asset, args.on) if args.on else records.latest(asset)
+    rows = rows_of(spec, store, record)
+    for name, kept in write(spec, record.partition, rows, Path(args.out)).items():
+        print(f"{name}: {len(rows[name]):,} rows {'keep' if kept else 'break'} the suite of the contract")
+    print(f"Pages: {Path(args.out) / 'index.html'}")

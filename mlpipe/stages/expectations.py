@@ -91,7 +91,7 @@ class Answer:
 
 
 @lru_cache(maxsize=1)
-def _imported() -> None:
+def imported() -> None:
     """Great Expectations, imported once, without its warnings and without its side effect on those of the process."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     shown = warnings.showwarning
@@ -105,7 +105,7 @@ def _imported() -> None:
 @lru_cache(maxsize=1)
 def _door() -> Any:
     """Where a frame is handed in: one silent context a process, with one data source (a new one costs 10 ms)."""
-    _imported()
+    imported()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -126,7 +126,7 @@ def known_expectations() -> tuple[str, ...]:
     afterwards only.
     """
     if "great_expectations.expectations.registry" in sys.modules:
-        _imported()
+        imported()
         from great_expectations.expectations import registry
 
         names = registry.list_registered_expectation_implementations()
@@ -146,7 +146,7 @@ def make_expectation(
     kind: str, kwargs: Mapping[str, Any], extras: Mapping[str, Any], where: str
 ) -> "Expectation":
     """Native expectation, or an error that names what is wrong with it."""
-    _imported()
+    imported()
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.registry import get_expectation_impl
 

@@ -19,7 +19,7 @@ from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.fold import Version
 from mlpipe.records.codec import Head, coerce, digest, from_bytes, head_of
-from mlpipe.records.record import Record, Trigger
+from mlpipe.records.record import Cost, Record, Trigger
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, label, monitor, predict, release, train
 from mlpipe.stages.context import Context, MemoryHeads, Run
@@ -27,7 +27,7 @@ from mlpipe.stages.failures import stops
 from mlpipe.stages.nightly import ask, claim, night_of
 from mlpipe.stages.past import Past
 from mlpipe.stages.refresh import again
-from mlpipe.stages.retraining import taken, trigger_of
+from mlpipe.stages.retraining import trigger_of
 from mlpipe.stages.runner import Stage, run_stage
 
 FACTS = ("ingest", "validate", "feature", "label")
@@ -70,7 +70,7 @@ class Asked:
     why
         Why it was refused, or failed.
     seconds
-        Training and judging took, when it was first done.
+        Of processor time that training and judging took, when they were first done: on a busy machine the clock says little.
     """
 
     key: str
@@ -96,7 +96,7 @@ class Recorded:
 
     def __init__(self, spec: PipelineSpec, past: Past) -> None:
         self.spec, self.past, self.store = spec, past, past.store
-        self._seconds: dict[str, tuple[datetime, float]] = {}
+        self._costs: dict[str, tuple[datetime, Cost]] = {}
         self._lived: dict[str, list[tuple[datetime, datetime, Head]]] = {}
         for name, data in self.store.records(spec.name):
             self.add(from_bytes(data, name))
@@ -104,16 +104,20 @@ class Recorded:
     def add(self, record: Record) -> None:
         """Take note of a record."""
         if record.recipe and not record.reused:
-            before = self._seconds.get(record.recipe)
+            before = self._costs.get(record.recipe)
             if before is None or record.recorded_at < before[0]:
-                self._seconds[record.recipe] = record.recorded_at, taken(record)
+                self._costs[record.recipe] = record.recorded_at, record.cost
         if record.deployment.startswith("policy-"):
             mine = self._lived.setdefault(record.deployment, [])
             mine.append((record.as_of, record.recorded_at, head_of(record)))
 
+    def cost(self, record: Record) -> Cost:
+        """What it took to make what a record tells, when it was made first."""
+        return self._costs.get(record.recipe, (None, record.cost))[1]
+
     def seconds(self, record: Record) -> float:
-        """How long it took to make what a record tells, when it was made first."""
-        return self._seconds.get(record.recipe, (None, taken(record)))[1]
+        """The same in seconds by the clock, as a budget counts them."""
+        return self.cost(record).wall_s
 
     def lived(self, chain: str) -> list[tuple[datetime, datetime, Head]]:
         """What a life has made so far, by its clock: the moment, when it was written down, and the head."""
@@ -327,9 +331,8 @@ class Life:
         seconds = 0.0
         for kind in ("model_record", "evaluation_record") if version is not None else ():
             record = str(version.details[kind]) if version is not None else ""
-            seconds += self.recorded.seconds(
-                from_bytes(self.recorded.store.get_record(self.spec.name, record), record)
-            )
+            made = from_bytes(self.recorded.store.get_record(self.spec.name, record), record)
+            seconds += self.recorded.cost(made).cpu_s
         return Asked(
             key=key,
             moment=entry.effective_at,

@@ -90,7 +90,7 @@ def _table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         "trainings",
         "promoted",
         "because of",
-        "training, minutes",
+        "CPU minutes",
         words(found["metric"]),
         "mean of days",
         "regret: best model",

@@ -30,7 +30,9 @@ def add(commands: Any) -> None:
     text = "Evidently's report of drift on one monitored day, as a page."
     made = declared(commands, "drift-report", drift_report, text, REPORT)
     made.add_argument("pipeline", help="name of the pipeline")
-    made.add_argument("--on", metavar="PARTITION", help="the day; default: the last that was watched")
+    made.add_argument(
+        "--on", metavar="PARTITION", help="the day; default: the last on which something was compared"
+    )
     made.add_argument("--out", metavar="FILE", help="default: PIPELINE-PARTITION-drift.html in this folder")
     made.add_argument("--rows", metavar="N", type=int, default=None, help="rows of each side; default: 20000")
     made.add_argument("--seed", metavar="N", type=int, default=0, help="of the sample of rows; default: 0")
@@ -52,13 +54,14 @@ def drift_report(args: argparse.Namespace) -> None:
         args.wrong("--rows must be 1 or more")
     if args.seed < 0:
         args.wrong("--seed must be 0 or more")
+    from mlpipe.notify.metrics import COMPARED
     from mlpipe.stages.reports import MOST_ROWS, empty, html, installed, moderate, sides
 
     # What is missing is said before anything is read.
     installed()
     with shelf(args) as records:
         asset = f"{args.pipeline}/monitor"
-        record = records.newest(asset, args.on) if args.on else records.latest(asset)
+        record = records.newest(asset, args.on) if args.on else records.latest(asset, COMPARED)
         if args.if_moderate and not moderate(record):
             print(f"{args.pipeline} {record.partition}: drift is less than moderate; no page was written.")
             return

@@ -6,7 +6,7 @@ looked up in the ledger itself.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,10 +125,15 @@ class Shelf:
             )
         return self.read(asset.partition("/")[0], found[0][0])
 
-    def latest(self, asset: str) -> Record:
-        """The newest record of the last partition of an asset. Raises `NotFoundError` where there is none."""
-        statement = "select max(r.partition) from record r where r.asset = ? and r.experiment is null and r.deleted = 0"
-        return self.newest(asset, str(self.index.database.run(statement, (asset,))[0][0] or "all"))
+    def latest(self, asset: str, verdicts: Sequence[str] = ()) -> Record:
+        """The newest record of the last partition of an asset, of those with one of some verdicts where any are named.
+
+        Raises `NotFoundError` where there is none.
+        """
+        among = f" and r.verdict in ({', '.join('?' * len(verdicts))})" if verdicts else ""
+        statement = f"select max(r.partition) from record r where r.asset = ?{among} and r.experiment is null and r.deleted = 0"
+        found = self.index.database.run(statement, (asset, *verdicts))[0][0]
+        return self.newest(asset, str(found or "all"))
 
     def one_as_of(self, text: str, as_of: datetime) -> Record:
         """What a version or a partition was at a moment, by the clock of the data.

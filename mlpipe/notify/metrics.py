@@ -17,6 +17,8 @@ from mlpipe.notify.exposition import Family, Sample
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Record
 
+COMPARED = ("drift", "stable")
+"""Verdicts of a monitored day on which something was compared."""
 KINDS = ("drift", "level", "invalid")
 """Kinds of alerts that records alone tell of."""
 MONITOR: Mapping[str, tuple[str, str]] = {
@@ -63,7 +65,9 @@ def families(shelf: Shelf, pipelines: Sequence[str] = ()) -> list[Family]:
 
 
 def _said(shelf: Shelf, pipeline: str) -> Iterator[Said]:
-    monitor, validated = _latest(shelf, pipeline, "monitor"), _latest(shelf, pipeline, "validated")
+    # A day without rows, or with all of them left out, says nothing of drift: what held goes on holding.
+    monitor = _latest(shelf, pipeline, "monitor", COMPARED)
+    validated = _latest(shelf, pipeline, "validated")
     newest = monitor or validated
     deployment = newest.deployment if newest is not None else "dev"
     of = {"pipeline": pipeline, "deployment": shelf.ledger or deployment}
@@ -80,9 +84,9 @@ def _said(shelf: Shelf, pipeline: str) -> Iterator[Said]:
         yield "mlpipe_last_success_timestamp_seconds", text, at, {**of, "asset": asset}
 
 
-def _latest(shelf: Shelf, pipeline: str, asset: str) -> Record | None:
+def _latest(shelf: Shelf, pipeline: str, asset: str, verdicts: Sequence[str] = ()) -> Record | None:
     with suppress(NotFoundError):
-        return shelf.latest(f"{pipeline}/{asset}")
+        return shelf.latest(f"{pipeline}/{asset}", verdicts)
     return None
 
 

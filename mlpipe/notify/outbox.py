@@ -20,8 +20,10 @@ MOST = 20
 """At most this many alerts a channel and round: they are one message."""
 LET_GO = timedelta(days=30)
 """A failed run or partition that nobody made good in so long is reminded of no more."""
-MOST_OPEN = 200
+MOST_OPEN = 50
 """Of so many conditions a channel remembers that they are open; beyond, those that opened first are let go."""
+REMEMBERED = 300
+"""Characters of an open alert's text that are kept for its reminder: Dagster stores the cursor with every tick."""
 SCHEMA, READ = 2, (1, 2)
 _KEPT = (
     "id",
@@ -101,6 +103,8 @@ def write_cursor(positions: Mapping[str, Position]) -> str:
 
 def _plain(open_: Open) -> dict[str, Any]:
     known = {n: getattr(open_.alert, n) for n in _KEPT}
+    if len(known["text"]) > REMEMBERED:
+        known["text"] = known["text"][: REMEMBERED - 1] + "…"
     return known | {"at": open_.alert.happened_at.isoformat(), "told": open_.told.isoformat()}
 
 

@@ -78,6 +78,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     made = Store.open(str(tmp_path_factory.mktemp("metrics") / "store"))
     kept(made, "shop", "monitor", "2024-01-04", "stable", **{**DAY, "worst_psi": 0.1})
     kept(made, "shop", "monitor", "2024-01-05", "drift", **DAY)
+    # Nothing was compared on the day after: what held goes on holding.
+    kept(made, "shop", "monitor", "2024-01-06", "no_data")
     rows = {"rows": {"raw": 80, "kept": 12, "quarantined": 68}}
     kept(made, "shop", "validated", "2024-01-05", "fail", score=0.15, rows=rows)
     kept(made, "trips", "raw", "2024-01-05", "")

@@ -246,6 +246,14 @@ def test_a_cursor_reads_back(
     assert read_cursor(write_cursor(positions)) == positions
 
 
+def test_a_cursor_stays_small_however_much_is_open() -> None:
+    many = {str(n): Open(fires(str(n), text="x" * 700), START) for n in range(MOST_OPEN)}
+    text = write_cursor({"log": replace(BEGIN, open=many)})
+    read = read_cursor(text)
+    assert len(text) < 50_000 and read is not None and len(read["log"].open) == MOST_OPEN
+    assert read["log"].open["0"].reminder.text.endswith("xx…")
+
+
 def test_a_cursor_of_the_first_schema_is_read() -> None:
     instant = START.isoformat()
     old = {

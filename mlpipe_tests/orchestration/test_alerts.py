@@ -209,6 +209,38 @@ def test_what_is_launched_on_assets_is_told_too(made: World, monkeypatch: pytest
         assert [a["state"] for a in there.alerts] == ["firing", "resolved"]
 
 
+def test_levels_and_performance_are_told_as_the_monitor_saw_them(
+    tmp_path: Path, on: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_at(tmp_path, on, alerts=[HOOK], retrain={"performance": 0.05})
+    decided = {"actor": "nightly", "reason": "first", "now": day(5), "details": {"metrics": {"roc_auc": 0.8}}}
+    decide(world.ledger, candidate("b1", 4), **decided)
+    tick = Ticks(world)
+    asked = {"age_hours": ["page", "critical", "age_hours < 24"]}
+    with receiver() as there:
+        monkeypatch.setenv(ENV, there.url)
+        tick()
+        head = {"version": 1, "primary": "roc_auc"}
+        late = {"levels": {"age_hours": [30.0, "missed"]}, "response": asked}
+        report(world, "monitor", "2024-01-05", "stable", rolling=0.7, **head, **late)
+        tick()
+        report(world, "monitor", "2024-01-06", "stable", rolling=0.7, **head, **late)
+        assert tick() == "nothing new"
+        report(
+            world, "monitor", "2024-01-07", "stable", rolling=0.79, **head, levels={"age_hours": [3.0, "met"]}
+        )
+        tick()
+        told_ = [(a["kind"], a["state"], a["severity"]) for a in there.alerts]
+        assert told_ == [
+            ("level", "firing", "critical"),
+            ("performance", "firing", "error"),
+            ("level", "resolved", "info"),
+            ("performance", "resolved", "info"),
+        ]
+        assert len(there.got) == 2 and there.alerts[0]["runbook"] == "docs/runbooks/data.md"
+        assert there.alerts[0]["link"] == "/assets/shop/monitor?view=partitions&partition=2024-01-05"
+
+
 def test_what_stays_open_is_told_again(
     tmp_path: Path, on: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -285,6 +285,7 @@ def _found(
         "metric": scores.metric,
         "better": METRICS[scores.metric].better,
         "stretch": [keys[0], keys[-1]],
+        "unit": past.spec.partitions.every,
         "nights": len(keys),
         "days": len(days),
         "rows": sum(len(s.y) for _, s in first if s is not None),

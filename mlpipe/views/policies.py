@@ -51,10 +51,10 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     """Which policy did best and by how much, in sentences."""
     name, policies = words(found["metric"]), {p["name"]: p for p in found["policies"]}
     first, last = found["stretch"]
-    lines = [
-        f"{found['pipeline']}: {_count(len(policies), 'policy', 'policies')} lived through {_count(found['nights'], 'night')}, {first} to "
-        f"{last}; {name} ({found['better']} is better) over {found['rows']:,} rows of {_count(found['days'], 'day')}."
-    ]
+    lived = _count(found["nights"], "night" if found["unit"] == "day" else found["unit"])
+    over = f"{name} ({found['better']} is better) over {found['rows']:,} rows of {_count(found['days'], found['unit'])}"
+    many = _count(len(policies), "policy", "policies")
+    lines = [f"{found['pipeline']}: {many} lived through {lived}, {first} to {last}; {over}."]
     if not found["ranked"]:
         return [
             *lines,
@@ -68,8 +68,8 @@ def summary(found: Mapping[str, Any]) -> list[str]:
     lines.append("; ".join([told, *(_better(policies[n]) for n in rivals)]) + ".")
     if found["hindsight"] is not None:
         lines.append(
-            f"Who could choose the best of {_count(found['models'], 'model')} for each day after the fact would have a mean of "
-            f"{number(found['hindsight'])} a day."
+            f"Who could choose the best of {_count(found['models'], 'model')} for each {found['unit']} after the fact would have a mean of "
+            f"{number(found['hindsight'])}."
         )
     return lines
 
@@ -92,7 +92,7 @@ def _table(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         "because of",
         "CPU minutes",
         words(found["metric"]),
-        "mean of days",
+        f"mean of {found['unit']}s",
         "regret: best model",
         "regret: best policy",
     ]
@@ -182,7 +182,7 @@ def as_svg(found: Mapping[str, Any]) -> str:
     values = [v for line in lines.values() for _, v in line]
     y = Scale(*span(values), FOOT, TOP)
     height = FOOT + 56 + LANE * len(policies)
-    over = f", mean of {length} days" if length > 1 else ""
+    over = f", mean of {length} {found['unit']}s" if length > 1 else ""
     title = f"{found['pipeline']}: {words(found['metric'])} under each retraining policy{over}"
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at(WIDTH)} {at(height)}" width="{at(WIDTH)}" height="{at(height)}" '

@@ -64,6 +64,7 @@ def tried(*policies: dict[str, Any], **more: Any) -> dict[str, Any]:
         "metric": "roc_auc",
         "better": "higher",
         "stretch": ["2024-03-01", "2024-03-28"],
+        "unit": "day",
         "nights": 28,
         "days": 20,
         "rows": 12_345,
@@ -89,7 +90,10 @@ def test_it_says_which_policy_does_best_and_whether_that_is_more_than_noise() ->
         "weekly does best with 0.7000; better than drift by 0.0040 (-0.0060 to 0.0140, within noise); "
         "better than never by 0.0500 (0.0400 to 0.0600, beyond noise)."
     )
-    assert "the best of 3 models" in third and "0.7500 a day" in third
+    assert (
+        "the best of 3 models" in third
+        and "for each day after the fact would have a mean of 0.7500." in third
+    )
     same = summary(tried(NEVER, policy("daily", [0.7] * 20, 0.0), BEST))[1]
     assert same.startswith("daily and weekly do best with 0.7000; better than never by 0.0500")
     assert summary(tried(NEVER, ranked=["never"]))[1] == "never does best with 0.6500."
@@ -115,6 +119,8 @@ def test_the_table_stands_in_the_order_of_what_came_of_it() -> None:
         "0.0000",
     ]
     assert lines[-1] == "never: asks once."
+    hourly = as_text(tried(NEVER, unit="hour"))
+    assert "lived through 28 hours" in hourly and "of 20 hours." in hourly and "mean of hours" in hourly
     failed = policy("odd", [0.5], 0.2, failed=1, no_model=2, failed_nights=["2024-03-04"])
     text = as_text(tried(BEST, failed))
     assert "odd: 1 training failed." in text and "odd: 2 trainings learned nothing." in text

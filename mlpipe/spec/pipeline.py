@@ -17,7 +17,6 @@ from mlpipe.spec.modeling import (
     Label,
     Metrics,
     Model,
-    Monitor,
     Problem,
     Retrain,
     Retries,
@@ -50,6 +49,7 @@ from mlpipe.spec.probing import (
 )
 from mlpipe.spec.recording import Recording, owned, tagged, unreported, wrong_tags
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
+from mlpipe.spec.watching import Monitor
 
 Problems = Iterator[tuple[KeyPath, str]]
 Deployment = Literal["dev", "stage", "prod"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlpipe.core.abreast import Abreast, Basis, abreast, basis
 from mlpipe.core.drift import calibrate, default_excluded
 from mlpipe.core.grid import Grid
 from mlpipe.core.profile import Profile, merge
@@ -31,12 +32,28 @@ class Profiles:
         self.grid_id, self.grid = grid_id, grid
         self._profiles: dict[str, Profile] = {}
         self._references: dict[str, Reference] = {}
+        self._bases: dict[tuple[str, tuple[str, ...]], Basis] = {}
+        self._abreast: dict[tuple[str, tuple[str, ...]], Abreast] = {}
 
     def of(self, features_id: str, names: Sequence[str]) -> Profile:
         """Profile of a features table."""
         if features_id not in self._profiles:
             self._profiles[features_id] = profile_of(self._ctx, features_id, names, self.grid_id, self.grid)
         return self._profiles[features_id]
+
+    def basis(self, champion: Champion, columns: tuple[str, ...]) -> Basis:
+        """Reference of a version on some columns of the grid, ready to be compared with."""
+        name = (champion.version.bundle, columns)
+        if name not in self._bases:
+            self._bases[name] = basis(self.grid, self.reference(champion).profile, columns)
+        return self._bases[name]
+
+    def abreast(self, base: Basis, features_id: str, names: Sequence[str]) -> Abreast:
+        """Profile of a features table on the columns of a basis, side by side."""
+        name = (features_id, base.columns)
+        if name not in self._abreast:
+            self._abreast[name] = abreast(base, self.of(features_id, names))
+        return self._abreast[name]
 
     def reference(self, champion: Champion) -> Reference:
         """Reference of a version, by the provenance of its model."""

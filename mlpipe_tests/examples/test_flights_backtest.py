@@ -45,6 +45,11 @@ def test_the_gates_of_the_flights_decide_as_they_did_and_stricter_ones_keep_more
     assert len(again) > 5 and {line[1] for line in again} == {"True"}, again
     verdicts = [line[2] for line in again]
     assert "promoted" in verdicts and "refused" in verdicts
+    # The policy that was in force, lived through by the stages alone: the trainings and promotions of the replay.
+    stretch = ("--from", "2013-04-01", "--to", "2013-09-30")
+    lived = json.loads(told(*LINE, "backtest", "policy", "flights", *stretch, "--only", "declared", "--json"))
+    (own,) = lived["policies"]
+    assert [a["outcome"] for a in own["asked"]] == verdicts and own["promoted"] == verdicts.count("promoted")
     strict = tmp_path / "strict.yaml"
     strict.write_text("gates:\n  - beats_champion: {metric: roc_auc, margin: 0.5}\n")
     found = json.loads(told(*LINE, "backtest", "gates", "flights", "--policy", str(strict), "--json"))

@@ -11,9 +11,8 @@ References
 """
 
 import math
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlpipe.core.drift import MAJOR, MODERATE
 from mlpipe.errors import DataError
@@ -61,6 +60,23 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where alarms stand after a day: all that the next one needs to know of the days before it.
+
+    Attributes
+    ----------
+    up
+        Columns whose alarm is open.
+    marks
+        Marks of the last days, at most `Rule.n`, the newest last: ``x`` over, ``-`` calm, ``o`` between. A column is left out while its
+        alarm is closed and no mark is ``x``: such marks decide nothing.
+    """
+
+    up: frozenset[str] = frozenset()
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Alarm:
     """An alarm of a column: number of the day on which it opened, and of the one on which it closed; None while it is open."""
 
@@ -105,6 +121,26 @@ def over(day: Mapping[str, Reading], limits: Mapping[str, float], rate: float) -
     )
 
 
+def after(
+    standing: Standing, day: Mapping[str, Reading], limits: Mapping[str, float], rule: Rule
+) -> Standing:
+    """Where alarms stand after one more day. A column that is missing, or whose effect is nan, stays as it was."""
+    high = set(over(day, limits, rule.rate))
+    up, kept = set(standing.up), dict(standing.marks)
+    for name, reading in day.items():
+        if math.isnan(reading.effect):
+            continue
+        calm = reading.effect < rule.close * limits.get(name, MAJOR)
+        marks = (kept.pop(name, "") + ("x" if name in high else "-" if calm else "o"))[-rule.n :]
+        if marks.count("-" if name in up else "x") >= rule.k:
+            # What has decided once decides nothing more.
+            up ^= {name}
+            marks = ""
+        if marks and (name in up or "x" in marks):
+            kept[name] = marks
+    return Standing(frozenset(up), kept)
+
+
 def alarms(
     days: Sequence[Mapping[str, Reading]], limits: Mapping[str, float], rule: Rule | None = None
 ) -> tuple[Alarm, ...]:
@@ -118,24 +154,13 @@ def alarms(
         By column, > 0; 0.25 where there is none.
     """
     rule = rule or Rule()
-    recent: dict[str, deque[int]] = {}
+    standing = Standing()
     opened: dict[str, int] = {}
     found: list[Alarm] = []
     for number, day in enumerate(days):
-        high = set(over(day, limits, rule.rate))
-        for name, reading in day.items():
-            if math.isnan(reading.effect):
-                continue
-            # 1 is over, -1 calm, 0 between.
-            calm = reading.effect < rule.close * limits.get(name, MAJOR)
-            marks = recent.setdefault(name, deque(maxlen=rule.n))
-            marks.append(1 if name in high else -1 if calm else 0)
-            if name not in opened and marks.count(1) >= rule.k:
-                opened[name] = number
-                marks.clear()
-            elif name in opened and marks.count(-1) >= rule.k:
-                found.append(Alarm(name, opened.pop(name), number))
-                marks.clear()
+        standing = after(standing, day, limits, rule)
+        found += [Alarm(n, opened.pop(n), number) for n in list(opened) if n not in standing.up]
+        opened |= dict.fromkeys(standing.up - set(opened), number)
     found += [Alarm(name, number, None) for name, number in opened.items()]
     return tuple(sorted(found, key=lambda alarm: (alarm.opened, alarm.column)))
 

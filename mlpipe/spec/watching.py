@@ -1,8 +1,29 @@
 """How production is watched."""
 
-from pydantic import Field
+from typing import Self
 
-from mlpipe.spec.nodes import Int, Names, Node
+from pydantic import Field, model_validator
+
+from mlpipe.spec.nodes import Float, Int, Names, Node
+
+
+class Alarms(Node):
+    """When drift is worth an alarm; see `mlpipe.core.alarming.Rule`."""
+
+    rate: Float = Field(
+        default=0.05, gt=0, le=1, description="share of false discoveries among a day's columns; 1: no test"
+    )
+    days: Int = Field(default=2, ge=1, description="so many days over the limit open an alarm …")
+    of: Int = Field(default=3, ge=1, description="… of the last so many, and as many calm ones close it")
+    close: Float = Field(default=0.8, gt=0, le=1, description="a day is calm below this share of the limit")
+    new_nulls: Float = Field(default=0.05, gt=0, le=1, description="limit of the rise of the share of nulls")
+    unseen: Float = Field(default=0.05, gt=0, le=1, description="limit of the share of unseen categories")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.days > self.of:
+            raise ValueError(f"{self.days} days of the last {self.of} cannot be over; give 'days' <= 'of'")
+        return self
 
 
 class Monitor(Node):
@@ -16,3 +37,4 @@ class Monitor(Node):
     grid_window: Int = Field(
         default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid"
     )
+    alarms: Alarms = Alarms()

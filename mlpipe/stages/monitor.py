@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, performance
+from mlpipe.stages.watching import drift, estimated, performance
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -47,9 +47,11 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "grid": watch.profiles.grid_id,
             "window": watch.keys,
             "limit": fixed_limit(spec),
+            "standing": None if watch.before is None else drift.told(watch.before),
             "as_of": ctx.run.as_of if unripe else None,
         }
-        yield Plan(key, partial(_work, spec, key, watch, ctx), inputs=watch.inputs(), params=params)
+        read = (*watch.inputs(), *estimated.inputs(spec, watch, ctx))
+        yield Plan(key, partial(_work, spec, key, watch, ctx), inputs=read, params=params)
 
 
 def _nothing(verdict: str) -> Result:
@@ -66,9 +68,11 @@ def _nothing(verdict: str) -> Result:
 
 def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
     """The sections of the day, in the order in which they are told."""
+    did = performance.section(spec, key, watch, ctx)
     sections = (
         drift.section(spec, key, watch, ctx),
-        performance.section(spec, key, watch, ctx),
+        did,
+        estimated.section(spec, key, watch, ctx, did),
     )
     return _assembled(watch, sections)
 
@@ -107,4 +111,4 @@ def _joined(parts: Sequence[Any]) -> dict[str, Any]:
     return out
 
 
-STAGE = Stage("monitor", "monitor", "3", plans)
+STAGE = Stage("monitor", "monitor", "4", plans)

@@ -1,6 +1,6 @@
 """How far features and scores of the window have moved from what the champion learned from, and from the anchor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.abreast import together
-from mlpipe.core.alarming import adjusted
-from mlpipe.core.drift import MAJOR, ColumnDrift, alarms, check, compare
+from mlpipe.core.alarming import Reading, Rule, Standing, adjusted, after
+from mlpipe.core.drift import MAJOR, ColumnDrift, check, compare
 from mlpipe.core.grid import Grid
 from mlpipe.core.profile import profile
 from mlpipe.core.profile_codec import from_bytes
+from mlpipe.records.codec import Head
 from mlpipe.records.record import Found, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion
@@ -26,19 +27,25 @@ from mlpipe.stages.watching.subject import Watch
 SCORE = "score"
 MOST_COLUMNS = 30
 """So many PSIs are kept where a policy reads them, the greatest first; the table has all."""
+FEW = 5
+"""So many of the worst columns have all their measures there."""
 MEASURES = ("psi", "ks", "js", "kl", "hellinger", "wasserstein", "wasserstein_sd", "cramers_v", "chi2")
 """Effect sizes of the table, in order, and the statistic of the chi-squared test."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Drift of the features: against the champion's reference, and the anchor's."""
+    """Drift of the features: against the champion's reference, and the anchor's.
+
+    `raised` are the watched columns that are over on this day, the worst first; `standing` is what persists.
+    """
 
     drifts: dict[str, ColumnDrift]
     fixed: dict[str, ColumnDrift]
     limits: dict[str, float]
     watched: list[str]
     raised: tuple[str, ...]
+    standing: Standing
     reference: Reference
 
     @property
@@ -55,7 +62,7 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section
     limits, watched = moved.limits, moved.watched
     return Section(
         metrics=tuple(_metrics(moved, score, score_fixed)),
-        findings=tuple(_finding(moved.drifts[n], limits.get(n, MAJOR)) for n in moved.raised),
+        findings=tuple(_finding(spec, moved.drifts[n], limits.get(n, MAJOR)) for n in moved.raised),
         data={
             "alarms": list(moved.raised),
             "thresholds": {n: limits.get(n) for n in watched},
@@ -94,8 +101,53 @@ def features(spec: PipelineSpec, watch: Watch) -> Moved:
         found.append(check(base, together(days)))
     drifts, fixed = found
     watched = _watched(spec, names, reference)
-    raised = alarms({n: drifts[n] for n in watched if n in drifts}, limits)
-    return Moved(drifts, fixed, limits, watched, raised, reference)
+    day = readings(spec, {n: drifts[n] for n in watched if n in drifts}, limits)
+    raised = sorted((n for n, r in day.items() if r.effect >= 1), key=lambda n: (-day[n].effect, n))
+    standing = after(_standing(watch.before, watched), day, dict.fromkeys(day, 1.0), rule_of(spec))
+    return Moved(drifts, fixed, limits, watched, tuple(raised), standing, reference)
+
+
+def rule_of(spec: PipelineSpec) -> Rule:
+    """The rule of alarms; without partitions there is one day only, and it decides."""
+    asked = spec.monitor.alarms
+    if spec.partitions.every == "none":
+        return Rule(asked.rate, 1, 1, asked.close)
+    return Rule(asked.rate, asked.days, asked.of, asked.close)
+
+
+def readings(
+    spec: PipelineSpec, drifts: Mapping[str, ColumnDrift], limits: Mapping[str, float]
+) -> dict[str, Reading]:
+    """What each column shows, in units of its limit: its PSI, its new nulls and its unseen categories, whichever is furthest."""
+    asked = spec.monitor.alarms
+    out = {}
+    for name, d in drifts.items():
+        parts = (
+            d.psi / limits.get(name, MAJOR),
+            d.null_rate_change / asked.new_nulls,
+            d.unseen_rate / asked.unseen,
+        )
+        known = [part for part in parts if np.isfinite(part)]
+        unknown = not np.isfinite(d.psi)
+        out[name] = Reading(float("nan") if unknown else max(0.0, *known), d.p)
+    return out
+
+
+def told(head: Head) -> dict[str, Any]:
+    """What a day says of its alarms."""
+    data = head.data or {}
+    return {"drifted": sorted(data.get("drifted") or []), "marks": dict(data.get("marks") or {})}
+
+
+def _standing(before: Head | None, watched: Sequence[str]) -> Standing:
+    """Where alarms stood; a column that is watched no longer has none."""
+    if before is None:
+        return Standing()
+    then = told(before)
+    return Standing(
+        frozenset(n for n in then["drifted"] if n in watched),
+        {n: m for n, m in then["marks"].items() if n in watched},
+    )
 
 
 def _watched(spec: PipelineSpec, names: Sequence[str], reference: Reference) -> list[str]:
@@ -126,12 +178,19 @@ def _head(moved: Moved, score: ColumnDrift | None) -> dict[str, Any]:
     thresholds = moved.reference.thresholds
     return {
         "alarms": list(moved.raised)[:50],
+        "drifted": sorted(moved.standing.up),
+        "marks": dict(moved.standing.marks),
         "worst": worst.column if worst else None,
         "worst_psi": worst.psi if worst else None,
         "watched": len(moved.watched),
         "psi": {n: [moved.drifts[n].psi, thresholds.get(n, MAJOR)] for n in shown},
+        "measures": {n: _few(moved.drifts[n]) for n in shown[:FEW]},
         "score_psi": _known(score.psi) if score is not None else None,
     }
+
+
+def _few(drift: ColumnDrift) -> dict[str, float | None]:
+    return {m: _known(getattr(drift, m)) for m in ("psi", "ks", "js", "wasserstein_sd", "cramers_v", "p")}
 
 
 def _known(value: float) -> float | None:
@@ -139,11 +198,13 @@ def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _finding(drift: ColumnDrift, threshold: float) -> Found:
-    parts = [f"PSI {drift.psi:.3f} is above its threshold {threshold:.3f} ({drift.band})"]
-    if drift.null_rate_change > 0.01:
-        parts.append(f"nulls up by {drift.null_rate_change:.1%} of the rows")
-    if drift.unseen_rate > 0:
+def _finding(spec: PipelineSpec, drift: ColumnDrift, threshold: float) -> Found:
+    asked, parts = spec.monitor.alarms, []
+    if drift.psi >= threshold:
+        parts.append(f"PSI {drift.psi:.3f} is above its threshold {threshold:.3f} ({drift.band})")
+    if drift.null_rate_change >= asked.new_nulls:
+        parts.append(f"nulls are up by {drift.null_rate_change:.1%} of the rows")
+    if drift.unseen_rate >= asked.unseen:
         parts.append(f"{drift.unseen_rate:.1%} of the rows have a category never seen before")
     return Found(what="; ".join(parts), where=f"feature {drift.column}")
 
@@ -180,6 +241,7 @@ def _table(moved: Moved) -> pd.DataFrame:
                 "threshold": moved.limits.get(n, nan),
                 "watched": n in moved.watched,
                 "alarm": n in moved.raised,
+                "persists": n in moved.standing.up,
                 "band": d.band,
                 **{m: getattr(d, m) for m in MEASURES[1:]},
                 "ks_p": d.ks_p,
@@ -200,6 +262,8 @@ def _sentence(spec: PipelineSpec, watch: Watch, moved: Moved, score: ColumnDrift
     parts = [
         f"`{spec.name}@{watch.champion.number}`: **{count}** of {len(moved.watched)} watched features drift"
     ]
+    if moved.standing.up:
+        parts.append(f"alarm up for {len(moved.standing.up)}")
     if worst is not None:
         limit = moved.limits.get(worst.column, float("nan"))
         parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {limit:.3f})")

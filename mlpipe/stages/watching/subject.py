@@ -16,7 +16,7 @@ from mlpipe.stages.references import Profiles
 class Watch:
     """What is compared on one day: the window's heads, the champion and the anchor, and the grid.
 
-    `before` are monitors of the partitions before this one, oldest first, as far as persistence looks back.
+    `before` is the monitor of the newest earlier partition that compared with the same version: alarms go on from there.
     """
 
     keys: tuple[str, ...]
@@ -27,7 +27,7 @@ class Watch:
     anchor: Champion
     profiles: Profiles
     outcomes: Outcomes
-    before: tuple[Head, ...] = ()
+    before: Head | None = None
 
     def inputs(self) -> tuple[Input, ...]:
         """Everything that is read."""
@@ -44,7 +44,7 @@ class Watch:
                     id=version.version.bundle,
                 )
             )
-        return (*read, *(h.seen() for h in self.before))
+        return (*read, *(() if self.before is None else (self.before.seen(),)))
 
 
 def watch_of(
@@ -85,4 +85,15 @@ def watch_of(
         versions[state.anchor.number],
         profiles,
         outcomes,
+        _before(spec, key, version.number, ctx),
     )
+
+
+def _before(spec: PipelineSpec, key: str, version: int, ctx: Context) -> Head | None:
+    """Another version is compared with other data: its alarms say nothing, and a gap longer than the window ends them."""
+    if spec.partitions.every == "none":
+        return None
+    keys = spec.partitions.before(key, spec.monitor.window)
+    heads = ctx.heads.find(f"{spec.name}/monitor", keys)
+    told = [heads[k] for k in keys if k in heads and "marks" in (heads[k].data or {})]
+    return told[-1] if told and (told[-1].data or {}).get("version") == version else None

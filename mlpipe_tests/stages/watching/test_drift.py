@@ -1,0 +1,80 @@
+"""Drift of a watched day: measures, new nulls and unseen categories, and alarms that take more than one odd day."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mlpipe.stages import monitor
+from mlpipe_tests.stages.pipelines import DATA, LIVE, TRAINING, World, day, days, scheduled, spec_of, written
+
+
+def shifted(frame):
+    return frame.assign(hours=frame["hours"] * 3 + 10)
+
+
+def nulled(frame):
+    """A fifth of the plays are gone, and nothing else."""
+    return frame.assign(plays=frame["plays"].where(np.arange(len(frame)) % 5 > 0))
+
+
+def moved(frame):
+    """A tenth of the rows come from a city that was never seen."""
+    return frame.assign(city=frame["city"].where(np.arange(len(frame)) % 10 > 0, "Jena"))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A window of one day: an odd day 26; shifted days 28 to 30; nulls on 33; a new city on 34."""
+    folder = tmp_path_factory.mktemp("drift")
+    changes = dict.fromkeys(["d26", "d28", "d29", "d30"], shifted)
+    data = written(folder / "data", days(36), **{**changes, "d33": nulled, "d34": moved})
+    spec = spec_of(data, monitor={"window": 1, "grid_window": 5, "alarms": {"days": 2, "of": 2}})
+    world = World(folder / "store")
+    world.run_all(DATA, spec, days(36))
+    world.run_all(TRAINING, spec, [day(25)], **scheduled())
+    live = {}
+    for n in range(25, 36):
+        live[n] = world.run_all(LIVE, spec, [day(n)])["monitor"][day(n)]
+    return world, spec, live
+
+
+def head(record):
+    return record.data["head"]
+
+
+def test_one_odd_day_is_over_its_limit_and_opens_no_alarm(watched):
+    _, _, live = watched
+    assert "hours" in head(live[26])["alarms"] and live[26].verdict == "drift"
+    assert "hours" not in head(live[26])["drifted"]
+
+
+def test_two_days_open_an_alarm_and_two_calm_ones_close_it(watched):
+    _, _, live = watched
+    up = [n for n in range(25, 36) if "hours" in head(live[n])["drifted"]]
+    assert up == [29, 30, 31]
+
+
+def test_new_nulls_and_unseen_categories_are_over_and_named(watched):
+    _, _, live = watched
+    assert "plays" in head(live[33])["alarms"]
+    assert any("nulls are up by 20.0%" in f.what and f.where == "feature plays" for f in live[33].findings)
+    assert any("10.0% of the rows have a category never seen" in f.what for f in live[34].findings)
+
+
+def test_the_table_has_effects_beside_their_significance(watched):
+    world, _, live = watched
+    table = world.table(live[29], "drift").set_index("feature")
+    hours = table.loc["hours"]
+    assert hours["persists"] and hours["ks"] > 0.5 and hours["p"] < 1e-9
+    assert hours["p"] <= hours["p_adjusted"]
+    assert math.isnan(table.loc["city", "ks"]) and 0 <= table.loc["city", "cramers_v"] <= 1
+    assert set(head(live[29])["measures"]) <= set(table.index)
+
+
+def test_days_done_in_one_run_stand_as_days_done_one_by_one(watched):
+    world, spec, live = watched
+    again = world.run(monitor.STAGE, spec, [day(n) for n in range(26, 32)])
+    assert [head(again[day(n)])["drifted"] for n in range(26, 32)] == [
+        head(live[n])["drifted"] for n in range(26, 32)
+    ]

@@ -38,3 +38,6 @@ class Monitor(Node):
         default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid"
     )
     alarms: Alarms = Alarms()
+    domain: bool = Field(
+        default=False, description="whether a classifier looks for drift of what goes with what; reads rows"
+    )

@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, estimated, performance
+from mlpipe.stages.watching import drift, estimated, joint, labels, performance
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -71,6 +71,8 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
     did = performance.section(spec, key, watch, ctx)
     sections = (
         drift.section(spec, key, watch, ctx),
+        labels.section(spec, key, watch, ctx),
+        joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),
     )

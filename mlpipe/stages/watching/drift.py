@@ -150,6 +150,11 @@ def _standing(before: Head | None, watched: Sequence[str]) -> Standing:
     )
 
 
+def watched_columns(spec: PipelineSpec, watch: Watch) -> list[str]:
+    """Features of the version that may raise an alarm."""
+    return _watched(spec, watch.champion.bundle.feature_names, watch.profiles.reference(watch.champion))
+
+
 def _watched(spec: PipelineSpec, names: Sequence[str], reference: Reference) -> list[str]:
     """Features that may raise an alarm: those asked for, else all that are not excluded."""
     return [

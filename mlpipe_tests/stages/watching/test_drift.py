@@ -1,34 +1,43 @@
 """Drift of a watched day: measures, new nulls and unseen categories, and alarms that take more than one odd day."""
 
 import math
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mlpipe.core.drift import psi
+from mlpipe.records.codec import from_bytes
+from mlpipe.records.record import Record
+from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import monitor
 from mlpipe_tests.stages.pipelines import DATA, LIVE, TRAINING, World, day, days, scheduled, spec_of, written
 
+Watched = tuple[World, PipelineSpec, dict[int, Record]]
 
-def shifted(frame):
+
+def shifted(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(hours=frame["hours"] * 3 + 10)
 
 
-def nulled(frame):
+def nulled(frame: pd.DataFrame) -> pd.DataFrame:
     """A fifth of the plays are gone, and nothing else."""
     return frame.assign(plays=frame["plays"].where(np.arange(len(frame)) % 5 > 0))
 
 
-def moved(frame):
+def moved(frame: pd.DataFrame) -> pd.DataFrame:
     """A tenth of the rows come from a city that was never seen."""
     return frame.assign(city=frame["city"].where(np.arange(len(frame)) % 10 > 0, "Jena"))
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     """A window of one day: an odd day 26; shifted days 28 to 30; nulls on 33; a new city on 34."""
     folder = tmp_path_factory.mktemp("drift")
-    changes = dict.fromkeys(["d26", "d28", "d29", "d30"], shifted)
-    data = written(folder / "data", days(36), **{**changes, "d33": nulled, "d34": moved})
+    changes: dict[str, Any] = dict.fromkeys(["d26", "d28", "d29", "d30"], shifted)
+    changes |= {"d33": nulled, "d34": moved}
+    data = written(folder / "data", days(36), **changes)
     spec = spec_of(data, monitor={"window": 1, "grid_window": 5, "alarms": {"days": 2, "of": 2}})
     world = World(folder / "store")
     world.run_all(DATA, spec, days(36))
@@ -39,42 +48,66 @@ def watched(tmp_path_factory):
     return world, spec, live
 
 
-def head(record):
-    return record.data["head"]
+def head(record: Record) -> dict[str, Any]:
+    return dict(record.data["head"])
 
 
-def test_one_odd_day_is_over_its_limit_and_opens_no_alarm(watched):
+def test_one_odd_day_is_over_its_limit_and_opens_no_alarm(watched: Watched) -> None:
     _, _, live = watched
     assert "hours" in head(live[26])["alarms"] and live[26].verdict == "drift"
     assert "hours" not in head(live[26])["drifted"]
 
 
-def test_two_days_open_an_alarm_and_two_calm_ones_close_it(watched):
+def test_two_days_open_an_alarm_and_two_calm_ones_close_it(watched: Watched) -> None:
     _, _, live = watched
     up = [n for n in range(25, 36) if "hours" in head(live[n])["drifted"]]
     assert up == [29, 30, 31]
 
 
-def test_new_nulls_and_unseen_categories_are_over_and_named(watched):
+def test_new_nulls_and_unseen_categories_are_over_and_named(watched: Watched) -> None:
     _, _, live = watched
     assert "plays" in head(live[33])["alarms"]
     assert any("nulls are up by 20.0%" in f.what and f.where == "feature plays" for f in live[33].findings)
     assert any("10.0% of the rows have a category never seen" in f.what for f in live[34].findings)
 
 
-def test_the_table_has_effects_beside_their_significance(watched):
+def test_the_table_has_effects_beside_their_significance(watched: Watched) -> None:
     world, _, live = watched
     table = world.table(live[29], "drift").set_index("feature")
-    hours = table.loc["hours"]
+    hours: Any = table.loc["hours"]
+    city: Any = table.loc["city"]
     assert hours["persists"] and hours["ks"] > 0.5 and hours["p"] < 1e-9
     assert hours["p"] <= hours["p_adjusted"]
-    assert math.isnan(table.loc["city", "ks"]) and 0 <= table.loc["city", "cramers_v"] <= 1
+    assert math.isnan(city["ks"]) and 0 <= city["cramers_v"] <= 1
     assert set(head(live[29])["measures"]) <= set(table.index)
 
 
-def test_days_done_in_one_run_stand_as_days_done_one_by_one(watched):
+def test_days_done_in_one_run_stand_as_days_done_one_by_one(watched: Watched) -> None:
     world, spec, live = watched
     again = world.run(monitor.STAGE, spec, [day(n) for n in range(26, 32)])
     assert [head(again[day(n)])["drifted"] for n in range(26, 32)] == [
         head(live[n])["drifted"] for n in range(26, 32)
     ]
+
+
+def test_label_drift_is_that_of_the_classes(watched: Watched) -> None:
+    world, _, live = watched
+    found = {m.name: m.value for m in live[29].metrics if m.split == "drift"}
+    model = next(i.record for i in live[29].inputs if i.name == "champion")
+    trained = from_bytes(world.store.get_record("churn", model))
+    then = [world.store.get_table(i.id)["churned"] for i in trained.inputs if i.name == "labels" and i.id]
+    now = world.heads.find("churn/labels", [day(29)])[day(29)].outputs["labels"].id
+    counts = [
+        np.bincount(pd.concat(then), minlength=2),
+        np.bincount(world.store.get_table(now)["churned"], minlength=2),
+    ]
+    assert head(live[29])["label_psi"] == pytest.approx(psi(*counts), rel=1e-9) == found["label_psi"]
+    assert found["label_psi"] > head(live[25])["label_psi"]
+
+
+def test_a_classifier_sees_the_shift_on_request_only(watched: Watched) -> None:
+    world, spec, live = watched
+    assert live[30].data["domain"] == "not tested"
+    asked = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"domain": True, "window": 3})})
+    told = world.run(monitor.STAGE, asked, [day(30)])[day(30)].data["domain"]
+    assert told["auc"] > 0.85 and next(iter(told["columns"])) == "hours"

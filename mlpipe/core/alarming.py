@@ -11,7 +11,7 @@ References
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlpipe.core.drift import MAJOR, MODERATE
@@ -90,7 +90,7 @@ class FalseAlarms:
     """Alarms over quiet days: how many opened, on how many days, and per quarter, with its interval at 95%; nan without a quiet day."""
 
     alarms: int
-    days: int
+    days: float
     per_quarter: float
     low: float
     high: float
@@ -154,15 +154,11 @@ def alarms(
         By column, > 0; 0.25 where there is none.
     """
     rule = rule or Rule()
-    standing = Standing()
-    opened: dict[str, int] = {}
-    found: list[Alarm] = []
-    for number, day in enumerate(days):
+    standing, up = Standing(), []
+    for day in days:
         standing = after(standing, day, limits, rule)
-        found += [Alarm(n, opened.pop(n), number) for n in list(opened) if n not in standing.up]
-        opened |= dict.fromkeys(standing.up - set(opened), number)
-    found += [Alarm(name, number, None) for name, number in opened.items()]
-    return tuple(sorted(found, key=lambda alarm: (alarm.opened, alarm.column)))
+        up.append(standing.up)
+    return recorded(up)
 
 
 def episodes(raised: Sequence[Alarm]) -> tuple[tuple[int, int | None], ...]:
@@ -258,12 +254,27 @@ def false_alarms(
             f"{len(calm)} marks of quiet do not fit {len(days)} days.", fix="Give one mark a day."
         )
     count = sum(calm[first] for first, _ in episodes(alarms(days, limits, rule)))
-    watched = sum(calm)
-    if not watched:
+    return frequency(count, sum(calm))
+
+
+def frequency(count: int, days: float) -> FalseAlarms:
+    """How often so many alarms in so many days are, with the interval that `false_alarms` has."""
+    if not days:
         return FalseAlarms(0, 0, math.nan, math.nan, math.nan)
     from scipy.special import gammaincinv
 
     low = float(gammaincinv(count, 0.025)) if count else 0.0
     high = float(gammaincinv(count + 1, 0.975))
-    scale = QUARTER / watched
-    return FalseAlarms(count, watched, count * scale, low * scale, high * scale)
+    scale = QUARTER / days
+    return FalseAlarms(count, days, count * scale, low * scale, high * scale)
+
+
+def recorded(days: Sequence[Collection[str]]) -> tuple[Alarm, ...]:
+    """Alarms from the columns whose alarm was up on each day, in order, as they were recorded."""
+    opened: dict[str, int] = {}
+    found: list[Alarm] = []
+    for number, up in enumerate(days):
+        found += [Alarm(n, opened.pop(n), number) for n in list(opened) if n not in up]
+        opened |= {n: number for n in up if n not in opened}
+    found += [Alarm(n, number, None) for n, number in opened.items()]
+    return tuple(sorted(found, key=lambda alarm: (alarm.opened, alarm.column)))

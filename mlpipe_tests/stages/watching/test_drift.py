@@ -12,6 +12,7 @@ from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import monitor
+from mlpipe.stages.watching.history import false_alarm_rate
 from mlpipe_tests.stages.pipelines import DATA, LIVE, TRAINING, World, day, days, scheduled, spec_of, written
 
 Watched = tuple[World, PipelineSpec, dict[int, Record]]
@@ -111,3 +112,13 @@ def test_a_classifier_sees_the_shift_on_request_only(watched: Watched) -> None:
     asked = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"domain": True, "window": 3})})
     told = world.run(monitor.STAGE, asked, [day(30)])[day(30)].data["domain"]
     assert told["auc"] > 0.85 and next(iter(told["columns"])) == "hours"
+
+
+def test_alarms_of_recorded_days_are_counted_by_the_quarter(watched: Watched) -> None:
+    world, spec, _ = watched
+    keys = [day(n) for n in range(20, 36)]
+    every = false_alarm_rate(spec, world.heads, keys)
+    assert every.days == 11 and every.per_quarter == pytest.approx(every.alarms * 91 / 11)
+    assert every.alarms >= 1 and every.low < every.per_quarter < every.high
+    calm = [k for k in keys if k != day(29)]
+    assert false_alarm_rate(spec, world.heads, keys, calm).alarms == every.alarms - 1

@@ -149,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
         asking,
         looking,
         drifting,
+        estimating,
         levels,
         tracing,
         reporting,

@@ -135,6 +135,15 @@ class Shelf:
         found = self.index.database.run(statement, (asset, *verdicts))[0][0]
         return self.newest(asset, str(found or "all"))
 
+    def across(self, asset: str, first: str | None = None, last: str | None = None) -> list[Record]:
+        """The newest record of each partition of an asset, in the chain of decisions that is meant: by key, from `first` to `last`."""
+        pipeline = asset.partition("/")[0]
+        where = "r.asset = ? and r.deployment = ? and r.experiment is null and r.deleted = 0 and r.partition between ? and ?"
+        statement = f"select r.partition, r.id from record r where {where} order by r.partition, r.as_of, r.started, r.id desc"
+        given = (asset, self._chain(pipeline).deployment, first or "", last or chr(0x10FFFF))
+        newest = dict(self.index.database.run(statement, given))
+        return [self.read(pipeline, name) for name in newest.values()]
+
     def one_as_of(self, text: str, as_of: datetime) -> Record:
         """What a version or a partition was at a moment, by the clock of the data.
 

@@ -171,7 +171,7 @@ def judged(
     return tuple(found)
 
 
-def budget(states: Sequence[State], target: float) -> Budget:
+def budget(states: Sequence[State], target: float, window: int = 0) -> Budget:
     """Error budget of one indicator over a window of days.
 
     Parameters
@@ -180,6 +180,9 @@ def budget(states: Sequence[State], target: float) -> Budget:
         One a day. Unknown days count neither as met nor as missed.
     target
         Share of known days that must meet it, in [0, 1].
+    window
+        Days of the whole window: while fewer are known, as many may miss as of all of them. Else the first miss of a new pipeline would
+        be one too many.
 
     Raises
     ------
@@ -190,7 +193,7 @@ def budget(states: Sequence[State], target: float) -> Budget:
         raise DataError(f"The target of an error budget must be in [0, 1]. Got {target} instead.")
     missed = sum(state == "missed" for state in states)
     days = missed + sum(state == "met" for state in states)
-    allowed = (1.0 - target) * days
+    allowed = (1.0 - target) * max(days, window)
     spent = missed / allowed if allowed > 1e-9 else math.inf if missed else 0.0
     return Budget(days, missed, allowed, spent)
 

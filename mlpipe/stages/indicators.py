@@ -20,6 +20,7 @@ from mlpipe.core.sla import Budget, Indicator, State, budget
 from mlpipe.errors import MlpipeError
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
+from mlpipe.spec.calendar import UNITS
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, record_of
 from mlpipe.stages.deadline import deadline
@@ -45,7 +46,7 @@ def asked(spec: PipelineSpec, task: str | None = None) -> dict[str, Indicator]:
     better = "higher"
     if task is not None:
         primary = names_of(spec, task)[0]
-        better = {**METRICS, **own_metrics(spec)}[primary].better
+        better = (own_metrics(spec).get(primary) or METRICS[primary]).better
     retrain = spec.retrain
     drift = retrain is not None and retrain.drift is not None
     return spec.levels.indicators(
@@ -190,12 +191,14 @@ def budgets(
     The window ends with the newest day that is known: what labels tell comes late, and would else have no budget at all.
     """
     found = {}
+    unit = UNITS[spec.partitions.every]
+    whole = round(spec.levels.budget.window / unit) if unit else 0
     for name in names:
         known = [(key, states[name]) for key, states in days if states.get(name, "unknown") != "unknown"]
         if known and spec.partitions.every != "none":
             start = spec.partitions.window(known[-1][0]).end - spec.levels.budget.window
             known = [(k, s) for k, s in known if spec.partitions.window(k).start >= start]
-        found[name] = budget([s for _, s in known], spec.levels.budget.target)
+        found[name] = budget([s for _, s in known], spec.levels.budget.target, whole)
     return found
 
 
@@ -207,7 +210,7 @@ def frozen(spec: PipelineSpec, as_of: datetime, ctx: Context) -> list[str]:
     days = [(d.key, d.states) for d in history(spec, ended, ctx)]
     left = budgets(spec, days, list(asked(spec)))
     return [
-        f"The error budget of {n} is used up ({b.missed} of {b.days} days missed it, {b.allowed:.3g} may), "
+        f"The error budget of {n} is used up ({b.missed} of {b.days} known days missed it, {b.allowed:.3g} may), "
         "and a used-up budget freezes promotions (levels.freeze_promotions)."
         for n, b in left.items()
         if b.exhausted

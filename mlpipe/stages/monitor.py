@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, estimated, joint, labels, performance
+from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -50,8 +50,12 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "standing": None if watch.before is None else drift.told(watch.before),
             "as_of": ctx.run.as_of if unripe else None,
         }
-        read = (*watch.inputs(), *estimated.inputs(spec, watch, ctx))
-        yield Plan(key, partial(_work, spec, key, watch, ctx), inputs=read, params=params)
+        told = levels.known(spec, key, watch.keys, ctx)
+        params["levels"] = told.params(spec)
+        read = (*watch.inputs(), *estimated.inputs(spec, watch, ctx), *told.read)
+        work = partial(_work, spec, key, watch, told, ctx)
+        functions = tuple(o.function for o in spec.levels.own.values() if o.reads != ("features",))
+        yield Plan(key, work, inputs=read, params=params, functions=functions)
 
 
 def _nothing(verdict: str) -> Result:
@@ -66,15 +70,16 @@ def _nothing(verdict: str) -> Result:
     )
 
 
-def _work(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Result:
+def _work(spec: PipelineSpec, key: str, watch: Watch, told: levels.Known, ctx: Context) -> Result:
     """The sections of the day, in the order in which they are told."""
-    did = performance.section(spec, key, watch, ctx)
+    moved, did = drift.section(spec, key, watch, ctx), performance.section(spec, key, watch, ctx)
     sections = (
-        drift.section(spec, key, watch, ctx),
+        moved,
         labels.section(spec, key, watch, ctx),
         joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),
+        levels.section(spec, key, watch, told, moved, did, ctx),
     )
     return _assembled(watch, sections)
 

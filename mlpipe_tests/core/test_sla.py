@@ -85,6 +85,8 @@ def test_budgets_by_hand() -> None:
     assert budget([*states, "missed"], 0.9).exhausted
     assert budget(states, 0.95).spent == pytest.approx(2.0)
     assert budget(["missed"], 1.0).spent == math.inf and budget(["missed"], 1.0).exhausted
+    new = budget(["met", "missed"], 0.9, window=20)
+    assert (new.days, new.missed) == (2, 1) and new.allowed == pytest.approx(2.0) and not new.exhausted
     assert budget([], 0.99).spent == 0.0 and not budget(["met"], 1.0).exhausted
     with pytest.raises(DataError, match="target"):
         budget([], 1.1)

@@ -76,6 +76,18 @@ def test_realised_metrics_are_those_of_predictions_and_labels(watched):
     )
 
 
+def test_the_rolling_metric_has_an_interval_of_whole_days(watched):
+    _, _, records = watched
+    head = records["monitor"][day(30)].data["head"]
+    assert head["rolling_low"] < head["rolling"] < head["rolling_high"]
+    found = next(
+        m for m in records["monitor"][day(30)].metrics if (m.split, m.name) == ("rolling", "roc_auc")
+    )
+    assert (found.low, found.high) == (head["rolling_low"], head["rolling_high"])
+    alone = records["monitor"][day(25)].data["head"]
+    assert alone["rolling"] == alone["realised"] and alone["rolling_low"] is None, "one day cannot vary"
+
+
 def test_predictions_name_version_features_and_row(watched):
     world, _, records = watched
     table = world.table(records["predict"][day(30)], "predictions")

@@ -58,7 +58,9 @@ class Moved:
 def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section:
     """Drift of features and scores over the window."""
     moved = features(spec, watch)
-    score, score_fixed = (score_drift(watch, version, ctx) for version in (watch.champion, watch.anchor))
+    score = score_drift(watch, watch.champion, ctx)
+    same = watch.anchor.number == watch.champion.number
+    score_fixed = score if same else score_drift(watch, watch.anchor, ctx)
     limits, watched = moved.limits, moved.watched
     return Section(
         metrics=tuple(_metrics(moved, score, score_fixed)),

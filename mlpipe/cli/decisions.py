@@ -1,4 +1,4 @@
-"""`mlpipe promote`, `rollback`, `acknowledge`, `history`, `as-of`, `ledger verify`: what is in production, and who decided it."""
+"""`mlpipe promote`, `unstage`, `rollback`, `acknowledge`, `history`, `as-of`, `ledger verify`: what is in production, and who decided."""
 
 import argparse
 import atexit
@@ -57,6 +57,15 @@ def add(commands: Any) -> None:
     promote_.add_argument("version", type=int, help="number of the version")
     promote_.add_argument("--reason", required=True, help="why; recorded")
     promote_.add_argument("--override", action="store_true", help="promote although its gates did not pass")
+    off = _declared(
+        commands,
+        "unstage",
+        unstage,
+        "Take a version off staging: it is a candidate again.",
+        'example:\n  mlpipe unstage flights 8 --reason "the load test is over"',
+    )
+    off.add_argument("version", type=int, help="number of the version")
+    off.add_argument("--reason", required=True, help="why; recorded")
     back = _declared(
         commands,
         "rollback",
@@ -166,6 +175,16 @@ def promote(args: argparse.Namespace) -> int:
     )
     told = f"{spec.name}@{entry.version} is on staging" if staging else _moved(spec.name, entry)
     return _decided(args, spec, ledger, entry, f"{told} now.")
+
+
+def unstage(args: argparse.Namespace) -> int:
+    """`mlpipe unstage`."""
+    from mlpipe.ledger import promotion
+    from mlpipe.orchestration.runtime import who
+
+    spec, _, ledger = _asked(args)
+    entry = promotion.unstage(ledger, args.version, who(), args.reason, now=datetime.now(UTC))
+    return _decided(args, spec, ledger, entry, f"{spec.name}@{entry.version} is a candidate again.")
 
 
 def rollback(args: argparse.Namespace) -> int:

@@ -242,8 +242,15 @@ class Entry(Draft):
         return self.kind == "claim" and self.to_stage == "staging"
 
     @property
+    def unstages(self) -> bool:
+        """Whether it takes a version off staging: a claim too, for the same reason."""
+        return self.kind == "claim" and self.version is not None and self.to_stage == "candidate"
+
+    @property
     def decision(self) -> str:
         """The kind, as people are told it."""
+        if self.unstages:
+            return "unstage"
         if not self.stages:
             return self.kind
         return "stage by override" if self.details.get("override") else "stage"

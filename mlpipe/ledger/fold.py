@@ -244,17 +244,15 @@ class _Fold:
             raise _impossible(entry, "It claims nothing: details['name'] is missing.")
         if name in self.claims:
             raise _impossible(entry, f"It claims {name!r}, which entry {self.claims[name]} claimed before.")
-        if entry.stages:
-            self._stage(entry)
+        if entry.stages or entry.unstages:
+            self._stage(entry, *(("candidate", "staging") if entry.stages else ("staging", "candidate")))
         self.claims[name] = entry.number
 
-    def _stage(self, entry: Entry) -> None:
+    def _stage(self, entry: Entry, before: str, after: str) -> None:
         version = self._version(entry)
-        _expect(entry, "stage", (entry.from_stage, version.stage), ("candidate", "candidate"))
+        _expect(entry, "stage", (entry.from_stage, version.stage), ("candidate", before))
         entries = (*version.entries, entry.number)
-        self.versions[version.number] = replace(
-            version, stage="staging", reason=entry.reason, entries=entries
-        )
+        self.versions[version.number] = replace(version, stage=after, reason=entry.reason, entries=entries)
 
     def _acknowledge(self, entry: Entry) -> None:
         if not self.paused:

@@ -28,6 +28,7 @@ __all__ = [
     "register_or_find",
     "rollback",
     "stage",
+    "unstage",
 ]
 
 Objections = Callable[[Version], Sequence[str]]
@@ -153,7 +154,7 @@ def decide(
     made = ledger.transact(plan)
     decided = ledger.state().versions[version.number]
     about = (ledger.entries()[number - 1] for number in reversed(decided.entries))
-    last = made or next(entry for entry in about if not entry.stages)
+    last = made or next(entry for entry in about if not (entry.stages or entry.unstages))
     return Decision(
         version=decided,
         promoted=last.kind != "refuse",
@@ -242,19 +243,35 @@ def stage(
         found = state.registered(version, where=ledger.folder)
         if found.stage != "candidate":
             where = {"staging": "on staging", "production": "in production"}.get(found.stage, found.stage)
-            raise LedgerError(
-                f"Version {version} is {where} already.",
-                where=ledger.folder,
-                fix="Only a candidate is put onto staging.",
-            )
+            what = f"Version {version} is {where} already."
+            raise LedgerError(what, where=ledger.folder, fix="Only a candidate is put onto staging.")
         reasons = [*objections(found), *_rolled_back(state, found)]
         _check_reasons(ledger, version, "put onto staging", reasons, override)
         case = Fields(actor=actor, role=role, reason=reason, effective_at=now, trigger="manual")
         case |= found.fields() | Fields(to_stage="staging")
-        case["details"] = {
-            "name": f"staging of version {version}",
-            **({"override": True} if override else {}),
-        }
+        case["details"] = {"name": f"staging of version {version}, after entry {found.entries[-1]}"}
+        case["details"] |= {"override": True} if override else {}
+        return Draft(kind="claim", **case)
+
+    return ledger.transact(plan)
+
+
+def unstage(
+    ledger: Ledger, version: int, actor: str, reason: str, *, now: datetime, role: str = "human"
+) -> Entry:
+    """Take `version` off staging: it is a candidate again. Raises `LedgerError` when it is not there."""
+
+    def plan(state: State) -> Draft:
+        found = state.registered(version, where=ledger.folder)
+        if found.stage != "staging":
+            there = (
+                ", ".join(str(v.number) for v in state.versions.values() if v.stage == "staging") or "none"
+            )
+            what = f"Version {version} is not on staging."
+            raise LedgerError(what, where=ledger.folder, fix=f"On staging: {there}.")
+        case = Fields(actor=actor, role=role, reason=reason, effective_at=now, trigger="manual")
+        case |= found.fields() | Fields(to_stage="candidate")
+        case["details"] = {"name": f"end of staging of version {version}, after entry {found.entries[-1]}"}
         return Draft(kind="claim", **case)
 
     return ledger.transact(plan)

@@ -21,6 +21,7 @@ from mlpipe.ledger.promotion import (
     register_or_find,
     rollback,
     stage,
+    unstage,
 )
 from mlpipe.ledger.rule import next_try
 from mlpipe_tests.ledger.chains import MemoryBackend, candidate, day, register, ticking
@@ -550,6 +551,22 @@ def test_onto_staging_by_hand_the_champion_stays_and_what_stands_against_it_need
     assert (again.refused, again.promoted, again.entries) == (True, False, ())
     promoted = promote(ledger, 2, "ana", "It held.", now=day(23), override=True)
     assert promoted.from_stage == "candidate" and ledger.state().versions[2].stage == "production"
+
+
+def test_off_staging_a_version_is_a_candidate_again_and_may_come_back() -> None:
+    ledger = with_champion()
+    release(ledger, candidate("b", 20, gates=False), 20)
+    with pytest.raises(LedgerError, match=r"Version 2 is not on staging\.(.|\n)*none"):
+        unstage(ledger, 2, "ana", "Done.", now=day(21))
+    for turn in (21, 23):
+        stage(ledger, 2, "ana", "Trial.", now=day(turn))
+        with pytest.raises(LedgerError, match=r"Version 1 is not on staging\.(.|\n)*2"):
+            unstage(ledger, 1, "ana", "Done.", now=day(turn))
+        entry = unstage(ledger, 2, "ana", "Done.", now=day(turn + 1))
+        assert (entry.kind, entry.decision, entry.version) == ("claim", "unstage", 2)
+        found = ledger.state().versions[2]
+        assert (found.stage, found.decision, found.reason) == ("candidate", "refuse", "Done.")
+    assert release(ledger, candidate("b", 20, gates=False), 26).refused and not ledger.verify()
 
 
 def test_a_promotion_by_hand_hears_what_stands_against_the_evidence() -> None:

@@ -86,7 +86,6 @@ def _work(
     served = {"served": dict(answer.served)} if answer.served else {}
     data: dict[str, Any] = {
         "version": champion.number,
-        "unknown_levels": {n: v.why for n, v in {**guarded.known, **values}.items() if v.number is None},
         HEAD_DATA: {
             "version": champion.number,
             "features_id": features_id,
@@ -94,6 +93,7 @@ def _work(
             "raw": (head.data or {}).get("raw"),
             "newest": newest(spec, rows),
             "levels": levels_of(verdicts),
+            "unknown": {n: v.why for n, v in {**guarded.known, **values}.items() if v.number is None},
             **served,
         },
     }

@@ -185,7 +185,7 @@ def test_functions_of_ones_own_are_asked_and_a_failing_one_costs_no_predictions(
     assert (
         record.verdict == "blocked" and levels["ulm"][1] == "missed" and levels["shops"] == [None, "unknown"]
     )
-    assert "ValueError: no such shop" in record.data["unknown_levels"]["shops"]
+    assert "ValueError: no such shop" in record.data["head"]["unknown"]["shops"]
     assert scored(world, 29, {"own": {"shops": own["shops"]}}).verdict == "pass"
 
 

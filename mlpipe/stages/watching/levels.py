@@ -61,7 +61,7 @@ class Known:
     """
 
     before: tuple[Day, ...] = ()
-    today: Mapping[str, float | None] = field(default_factory=dict)
+    today: Mapping[str, Value] = field(default_factory=dict)
     age: Value = Value(None, "not looked at")
     served: Mapping[str, Any] = field(default_factory=dict)
     by_others: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Known:
             "asked": {n: [str(i), i.severity, i.response] for n, i in asked(spec).items()},
             "budget": spec.levels.budget.model_dump(mode="json"),
             "before": digest([d.plain() for d in self.before]),
-            "today": dict(self.today),
+            "today": {n: v.number for n, v in self.today.items()},
             "age": self.age.number,
             "by_others": self.by_others,
         }
@@ -84,11 +84,12 @@ def known(spec: PipelineSpec, key: str, keys: Sequence[str], ctx: Context) -> Kn
     heads = ctx.heads.find(f"{spec.name}/predictions", list(dict.fromkeys((*keys, key))))
     day = (heads[key].data or {}) if key in heads else {}
     served = {k: (h.data or {}).get("served") or {} for k, h in heads.items()}
+    why = day.get("unknown") or {}
     seen = heads[key].seen() if key in heads else None
     days = history(spec, before(spec, key), ctx)
     return Known(
         before=days,
-        today={n: value for n, (value, _) in (day.get("levels") or {}).items()},
+        today={n: Value(value, why.get(n, "")) for n, (value, _) in (day.get("levels") or {}).items()},
         age=_age(spec, key, heads, ctx),
         served=served.get(key, {}),
         by_others=tuple(k for k, who in served.items() if who.get("by", "champion") != "champion"),
@@ -186,7 +187,7 @@ def _values(
     """All indicators but the PSI."""
     own_days = [k for k in watch.predictions if k not in told.by_others]
     return {
-        **{n: Value(v, "" if v is not None else "unknown before scoring") for n, v in told.today.items()},
+        **told.today,
         **_labels(spec, watch, ctx),
         AGE: told.age,
         SCORE_JS: _score(watch, own_days, drift),

@@ -9,8 +9,9 @@ from mlpipe.errors import NotFoundError
 from mlpipe.index.shelf import Shelf
 from mlpipe.records.record import Input, Record
 
-DECIDED, RIVALS = "production", ("champion", "anchor")
-"""Asset of decisions, and names of inputs: a champion that was compared with is nothing that a record was made from."""
+DECIDED, RIVALS = "production", ("champion", "anchor", "scored")
+"""Asset of decisions, and names of inputs: a champion that was compared with, and the judged rows by which its
+performance is estimated, are nothing that a record was made from."""
 
 
 EMPTY = ("null", "object")

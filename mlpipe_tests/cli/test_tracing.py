@@ -54,6 +54,7 @@ def test_trace_of_a_prediction_is_a_tree_up_to_the_rows(
     assert body["asset"] == "churn/predictions" and {b["asset"] for b in body["inputs"]} == {
         "churn/features",
         "churn/model",
+        "churn/validated",
     }
 
 
@@ -89,7 +90,7 @@ def test_why_tells_model_features_data_and_code(capsys: pytest.CaptureFixture[st
         "churn@2",
         "quantile",
         "promo",
-        f"raw/rows, validated/rows/kept: {day(45)}",
+        f"raw/rows, validated, validated/rows/kept: {day(45)}",
         "story.everything",
     ):
         assert part in out, part

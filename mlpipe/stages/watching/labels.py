@@ -32,6 +32,7 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section
         metrics=tuple(
             MetricValue(name=f"label_{m}", value=getattr(found, m), better="lower", split="drift")
             for m in MEASURES
+            if np.isfinite(getattr(found, m))  # classes have no order, so no distance along it
         ),
         head={"label_psi": found.psi if np.isfinite(found.psi) else None},
         sentence=f"label PSI {found.psi:.3f}" if np.isfinite(found.psi) else "",

@@ -9,9 +9,9 @@ from mlpipe.errors import NotFoundError
 from mlpipe.index.shelf import Shelf
 from mlpipe.records.record import Input, Record
 
-DECIDED, RIVALS = "production", ("champion", "anchor", "scored")
-"""Asset of decisions, and names of inputs: a champion that was compared with, and the judged rows by which its
-performance is estimated, are nothing that a record was made from."""
+DECIDED, WATCHED, RIVALS = "production", "monitor", ("champion", "anchor", "scored")
+"""Assets of decisions and of what was watched before, and names of inputs: a champion that was compared with, and the judged rows
+by which its performance is estimated, are nothing that a record was made from."""
 
 
 EMPTY = ("null", "object")
@@ -133,7 +133,7 @@ def ancestors(shelf: Shelf, record: Record, missing: list[str]) -> Iterator[Reco
 
 
 def _counts(given: Input) -> bool:
-    return given.asset.rpartition("/")[2] != DECIDED and given.name not in RIVALS
+    return given.asset.rpartition("/")[2] not in (DECIDED, WATCHED) and given.name not in RIVALS
 
 
 def _spans(inputs: list[Input]) -> dict[str, Span]:

@@ -59,9 +59,11 @@ def stale(shelf: Shelf, pipelines: list[str], *, history: bool = False) -> list[
         now = newest.get((node.deployment, node.segment, asset, partition))
         if now is None or source in by_id or now.id == source or now.age <= _age(shelf, source):
             continue
-        if (node.stage, name) in JUDGED_AGAINST or name == "champion":
+        if (node.stage, name) in JUDGED_AGAINST or name in ("champion", "scored"):
             continue
-        if _content(shelf, now, name) != content if name else _said(shelf, now.pipeline, now.id, source):
+        if not name and node.stage == "monitor":
+            continue  # alarms and levels of days before are carried on as they were told then
+        if _content(shelf, now, name) != content:
             found.setdefault(reader, []).append(Overtaken(asset, partition, name, source, now))
     ordered = sorted(found, key=lambda i: (kept[i].asset, kept[i].partition))
     return [Stale(kept[i], tuple(found[i])) for i in ordered]
@@ -87,15 +89,6 @@ def _edges(shelf: Shelf, readers: list[str]) -> Iterator[tuple[str, str, str, st
         statement = f"""select r.id, e.source, e.asset, e.partition, e.name, e.object
             from edge e join record r on r.n = e.reader where r.id in ({marks}) order by r.id, e.place"""
         yield from shelf.index.database.run(statement, some)
-
-
-def _said(shelf: Shelf, pipeline: str, now: str, source: str) -> bool:
-    """Whether a record says otherwise of itself than the one that was read for that alone; so where either is gone."""
-    try:
-        new, old = shelf.read(pipeline, now), shelf.read(pipeline, source)
-    except NotFoundError:
-        return True
-    return (new.verdict, new.data.get("head")) != (old.verdict, old.data.get("head"))
 
 
 def _content(shelf: Shelf, node: Node, name: str) -> str | None:

@@ -54,6 +54,7 @@ def test_every_record_names_what_it_was_made_from(tmp_path: Path) -> None:
     assert {(i.asset, i.name) for i in live["predict"][NOW].inputs} == {
         ("churn/features", "features"),
         ("churn/production", "champion"),
+        ("churn/validated", ""),
     }
     (left,) = (r for r in records.values() if r.stage == "feature" and r.partition == BAD)
     assert left.verdict == "left_out" and [(i.asset, i.id) for i in left.inputs] == [("churn/validated", "")]

@@ -70,7 +70,10 @@ def walked(record: Record, records: dict[str, Record], world: World) -> None:
             assert (source.asset, source.partition) == (read.asset, read.partition)
         if not read.id:
             assert (
-                source.verdict in ("fail", "empty", "no_model", "refused") or record.verdict == "no_champion"
+                source.verdict in ("fail", "empty", "no_model", "refused")
+                or record.verdict == "no_champion"
+                or record.stage
+                in ("predict", "monitor")  # levels and alarms go by what others said of themselves
             )
             continue
         (output,) = (o for o in source.outputs if o.id == read.id)

@@ -124,7 +124,7 @@ def test_every_order_gives_the_same_ids(
     else:
         again = gone_through(world, spec, keys)
     expected = all_ids(made)
-    for stage in set(again) - {"register"}:
+    for stage in set(again) - {"register", "monitor"}:  # alarms are carried on: there order decides
         assert ids(again[stage]) == expected[stage], stage
 
 

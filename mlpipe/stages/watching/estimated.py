@@ -13,7 +13,7 @@ from mlpipe.core.estimated import NAMES, Estimated, Estimator, learned
 from mlpipe.core.metrics import METRICS
 from mlpipe.core.scored import Scored
 from mlpipe.records.codec import from_bytes
-from mlpipe.records.record import Input, MetricValue, Record
+from mlpipe.records.record import Input, MetricValue, Output, Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion
 from mlpipe.stages.context import Context
@@ -38,7 +38,8 @@ def inputs(spec: PipelineSpec, watch: Watch, ctx: Context) -> tuple[Input, ...]:
             partition=record.partition,
             record=record.id,
             name="scored",
-            id=_scored_id(record),
+            id=_scored(record).id,
+            rows=_scored(record).rows,
         ),
     )
 
@@ -52,7 +53,7 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context, performanc
     names = [n for n in names_of(spec, "binary") if _estimable(n, watch.champion)]
     days = own_days(watch)
     estimator = _estimator(
-        ctx.store, _scored_id(_evaluation(spec, watch.champion, ctx)), watch.champion, spec.seed
+        ctx.store, _scored(_evaluation(spec, watch.champion, ctx)).id, watch.champion, spec.seed
     )
     found = {
         "day": _of(estimator, [key] if key in days else [], watch, names, spec.seed, ctx),
@@ -119,8 +120,8 @@ def _opened(store: Store, pipeline: str, name: str) -> Record:
     return from_bytes(store.get_record(pipeline, name), name)
 
 
-def _scored_id(evaluation: Record) -> str:
-    return next(o.id for o in evaluation.outputs if o.name == "scored")
+def _scored(evaluation: Record) -> Output:
+    return next(o for o in evaluation.outputs if o.name == "scored")
 
 
 @lru_cache(maxsize=4)

@@ -110,16 +110,20 @@ def _by_transition(out: dict[str, Any], renames: Renames, report: Report) -> Non
 
 
 def _own_metrics(out: dict[str, Any], renames: Renames) -> None:
-    """A mapping among the metrics is one of the user's own."""
+    """A mapping among the metrics is one of the user's own; its name stands in its place."""
     metrics = out.get("metrics")
     if not isinstance(metrics, list) or "own_metrics" in out or not any(isinstance(m, dict) for m in metrics):
         return
     named: list[Any] = []
     own: list[Any] = []
     for i, metric in enumerate(metrics):
-        kept, key = (own, "own_metrics") if isinstance(metric, dict) else (named, "metrics")
-        renames[key, len(kept)] = ("metrics", i)
-        kept.append(metric)
+        if isinstance(metric, dict):
+            renames["own_metrics", len(own)] = ("metrics", i)
+            own.append(metric)
+        name = metric.get("name") if isinstance(metric, dict) else metric
+        if isinstance(name, str) or not isinstance(metric, dict):
+            renames["metrics", len(named)] = ("metrics", i)
+            named.append(name)
     out["metrics"], out["own_metrics"] = named, own
 
 

@@ -10,7 +10,6 @@ from mlpipe.core.fairness import MEASURES
 from mlpipe.core.gates import GATES, margin_error
 from mlpipe.core.metrics import METRICS
 from mlpipe.errors import MlpipeError
-from mlpipe.spec.modeling import metric_name
 from mlpipe.spec.nodes import Float, Int, KeyPath, Name, Node, Wrong, choices, one_of, shown, unknown_names
 
 BASELINES = ("constant", "rule", "linear")
@@ -75,7 +74,7 @@ class Gate(Node):
 def _gate_error(name: str, value: object) -> str:
     """What is wrong with a parameter of a gate; empty when it is right."""
     if name == "metric":
-        # Whether there is a metric of that name is known where the pipeline's own metrics are.
+        # Whether there is a metric of that name is known where the pipeline's own are: `mlpipe.spec.measures`.
         return "" if isinstance(value, str) else f"metric must be the name of a metric, got {shown(value)}"
     if name in _ONE_OF:
         known = list(_ONE_OF[name])
@@ -191,16 +190,14 @@ OwnMetrics = Annotated[tuple[Metric, ...], AfterValidator(_distinct)]
 
 
 def gate_problems(
-    place: str, gates: Sequence[Gate], own: Sequence[str], declared: Sequence[str]
+    place: str, gates: Sequence[Gate], declared: Sequence[str]
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Gates that need what the pipeline does not declare, or a metric that there is none.
+    """Gates that need what the pipeline does not declare.
 
     Parameters
     ----------
     place
         Key of the gates.
-    own
-        Names of the pipeline's own metrics.
     declared
         Keys that the pipeline gives.
     """
@@ -211,12 +208,7 @@ def gate_problems(
         "within": "golden",
     }
     for i, gate in enumerate(gates):
-        metric, key = gate.params.get("metric"), wants.get(gate.kind)
-        if isinstance(metric, str) and metric not in own:
-            try:
-                metric_name(metric)
-            except ValueError as error:
-                yield (place, i, "params", "metric"), str(error)
+        key = wants.get(gate.kind)
         if gate.params.get("baseline") == "rule" and "baseline" not in declared:
             yield (
                 (place, i, "params", "baseline"),

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from mlpipe.core.metrics import METRICS, wrong_name
 from mlpipe.core.threshold import RULES, validate_rule
 from mlpipe.spec.nodes import (
     Duration,
@@ -14,7 +13,6 @@ from mlpipe.spec.nodes import (
     Names,
     Node,
     Wrong,
-    choices,
     listed,
     shown,
     unknown_names,
@@ -23,18 +21,6 @@ from mlpipe.spec.nodes import (
 TaskName = Literal["binary", "multiclass", "regression"]
 Mechanism = Literal["mcar", "mar", "mnar"]
 """Why a value is missing: completely at random, at random given other features, or not at random. It says what takes its place."""
-
-
-def metric_name(value: str) -> str:
-    """Validator of a built-in metric's name, with its number where it has one: ``f1``, ``precision@100``, ``recall@precision=0.9``."""
-    if value in METRICS:
-        return value
-    text = str(wrong_name(value))
-    known = f"unknown metric {value!r}. {choices(value, sorted(METRICS))}"
-    raise ValueError(text if text.startswith("metric ") else known)
-
-
-MetricName = Annotated[str, AfterValidator(metric_name)]
 
 
 class Label(Node):
@@ -242,7 +228,8 @@ def rule_error(rule: object) -> object:
 
 
 ThresholdRule = Annotated[Any, BeforeValidator(rule_error)]
-Metrics = Annotated[tuple[MetricName, ...], BeforeValidator(listed)]
+Metrics = Annotated[tuple[str, ...], BeforeValidator(listed)]
+"""Names; which there are, the pipeline knows: `mlpipe.spec.measures`."""
 
 
 def estimator_type(estimator: Any) -> str:

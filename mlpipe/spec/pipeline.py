@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from mlpipe.core.metrics import DEFAULTS, METRICS
+from mlpipe.core.metrics import DEFAULTS
 from mlpipe.spec.alerts import Channels, LogChannel
 from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
 from mlpipe.spec.judging import Costs, Fair, Gate, Locked, OwnMetrics, Sliced, Slices, gate_problems
 from mlpipe.spec.levels import Levels, level_problems
+from mlpipe.spec.measures import Measures
 from mlpipe.spec.modeling import (
     Features,
     Label,
@@ -162,6 +163,11 @@ class PipelineSpec(Node):
         return {n: s for n, s in self.sources.items() if s.join is not None}
 
     @property
+    def measures(self) -> Measures:
+        """The metrics that it knows by name, and which of them is the primary one."""
+        return Measures(self.metrics, self.own_metrics, self.cost)
+
+    @property
     def training_window(self) -> timedelta | int:
         return self.window if self.window is not None else DEFAULT_WINDOW[self.partitions.every]
 
@@ -187,6 +193,7 @@ class PipelineSpec(Node):
         joins, times, paths = ((("sources", ANY, key)) for key in ("join", "event_time", "path"))
         of_label, every = ("label", "source"), ("partitions", "every")
         model: tuple[KeyPath, ...] = (("model", "estimator"), ("model", "fit"), ("task",))
+        own: tuple[KeyPath, ...] = (("own_metrics",), ("cost",))
         checks: tuple[tuple[tuple[KeyPath, ...], Callable[[], Problems]], ...] = (
             ((joins, of_label), self._primary_problems),
             ((joins, times, paths, of_label, every, ("prediction_time",)), self._time_problems),
@@ -194,7 +201,8 @@ class PipelineSpec(Node):
             ((of_label, ("sources", ANY, "keys")), self._label_source_problems),
             ((("label", "column"), ("label", "outcomes"), ("features", "columns")), self._feature_problems),
             ((joins, of_label, ("label", "column"), ("label", "outcomes")), self._key_problems),
-            (model, self._metric_problems),
+            (own, lambda: self.measures.unknown(self._metrics_asked())),
+            ((*model, *own), lambda: self.measures.unfit(self._metrics_asked(), self.known_task)),
             (model, self._task_problems),
             (
                 (
@@ -204,8 +212,6 @@ class PipelineSpec(Node):
                         ("fairness",),
                         ("behaviour",),
                         ("golden",),
-                        ("own_metrics",),
-                        ("cost",),
                     )
                 ),
                 self._gate_problems,
@@ -219,7 +225,7 @@ class PipelineSpec(Node):
                 (("levels",), ("baseline",), ("retrain",)),
                 lambda: level_problems(self.levels, self.baseline is not None, self.retrain is not None),
             ),
-            ((*model, ("metrics",), ("tags",), ("record",)), self._record_problems),
+            ((*model, *own, ("metrics",), ("tags",), ("record",)), self._record_problems),
         )
         for needs, check in checks:
             if not any(_related(n, t) for n in needs for t in tainted):
@@ -314,23 +320,14 @@ class PipelineSpec(Node):
                     f"{key!r} is the label or one of its outcomes, which features never see, and so cannot be a key",
                 )
 
-    def _metric_problems(self) -> Problems:
-        task = self.known_task
-        if task is None:
-            return
-        fitting = sorted(n for n, m in METRICS.items() if any(t in m.tasks for t in task))
-        named: list[tuple[KeyPath, str]] = [(("metrics", i), m) for i, m in enumerate(self.metrics)]
+    def _metrics_asked(self) -> list[tuple[KeyPath, str]]:
+        """Everything that names a metric: where, and the name."""
+        asked: list[tuple[KeyPath, str]] = [(("metrics", i), m) for i, m in enumerate(self.metrics)]
         for key, gates in (("gates", self.gates), ("staging_gates", self.staging_gates)):
-            asked = ((i, g.params.get("metric")) for i, g in enumerate(gates))
-            named += [
-                ((key, i, "params", "metric"), str(m))
-                for i, m in asked
-                if isinstance(m, str) and m in METRICS
-            ]
-        for place, name in named:
-            if not any(t in METRICS[name].tasks for t in task):
-                text = f"metric {name!r} is not for a {' or '.join(task)} model. {choices(name, fitting)}"
-                yield place, text
+            named = ((i, g.params.get("metric")) for i, g in enumerate(gates))
+            asked += [((key, i, "params", "metric"), m) for i, m in named if isinstance(m, str)]
+        required = enumerate(self.record.require.metrics)
+        return asked + [(("record", "require", "metrics", i), m) for i, m in required]
 
     def _task_problems(self) -> Problems:
         natural = self._natural_tasks
@@ -348,7 +345,6 @@ class PipelineSpec(Node):
                 )
 
     def _gate_problems(self) -> Problems:
-        own = [m.name for m in self.own_metrics] + (["cost"] if self.cost is not None else [])
         given: dict[str, object] = {
             "slices": self.slices.by,
             "fairness": self.fairness,
@@ -357,21 +353,22 @@ class PipelineSpec(Node):
             "baseline": self.baseline,
         }
         declared = [name for name, value in given.items() if value]
-        yield from gate_problems("gates", self.gates, own, declared)
-        yield from gate_problems("staging_gates", self.staging_gates, own, declared)
+        yield from gate_problems("gates", self.gates, declared)
+        yield from gate_problems("staging_gates", self.staging_gates, declared)
 
     def _record_problems(self) -> Problems:
         asked, place = self.record.require, ("record", "require")
-        task = self.known_task
-        reported: list[tuple[str, ...]] = [self.metrics] if self.metrics else []
+        task, measures = self.known_task, self.measures
+        reported = [(*self.metrics, *measures.own)] if self.metrics else []
         for t in DEFAULTS if task is not None and not self.metrics else ():
             if t not in (task or ()):
                 continue
             # A classifier may turn out to have two classes or more, and not every metric is for both.
-            others = (m for m in asked.metrics if t not in METRICS[m].tasks)
-            reported.append((*DEFAULTS[t], *others))
+            others = (m for m in asked.metrics if (f := measures.get(m)) is not None and t not in f.tasks)
+            reported.append((*measures.told(t), *others))
         for i, name in unreported(asked.metrics, reported):
-            yield (*place, "metrics", i), f"the metric {name!r} is required, and is not among 'metrics'"
+            if measures.get(name) is not None:
+                yield (*place, "metrics", i), f"the metric {name!r} is required, and is not among 'metrics'"
         for where, text in wrong_tags(asked.names.tags, self.tags):
             yield ("tags", where.removeprefix("tag ")), text
 

@@ -45,7 +45,10 @@ def test_yaml_and_python_say_the_same(tmp_path: Path) -> None:
     assert [g.kind for g in found.gates] == ["no_slice_regresses", "custom"]
     assert found.gates[1].params["function"].__name__ == "cheap" and found.own_metrics[0].name == "profit"
     assert found.gates[1].to_plain()["params"]["function"] == "cheap"
-    assert found.metrics == ("recall@precision=0.9",) and found.slices.by == (("hours",), ("hours", "city"))
+    assert found.metrics == ("recall@precision=0.9", "profit") and found.slices.by == (
+        ("hours",),
+        ("hours", "city"),
+    )
     gates = {"staging": [ml.gate.robust()], "production": [ml.gate.no_slice_regresses(by=0.05)]}
     same = spec_of(tmp_path, gates=gates, slices=["hours", ["hours", "city"]])
     assert same.gates[0] == found.gates[0] and same.staging_gates == found.staging_gates

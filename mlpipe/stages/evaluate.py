@@ -339,4 +339,4 @@ def _result(
     )
 
 
-STAGE = Stage("evaluate", "evaluation", "4", plans)
+STAGE = Stage("evaluate", "evaluation", "5", plans)

@@ -39,7 +39,7 @@ def _slices(facts: Mapping[str, Any]) -> str:
             f"{s['rows']:,}",
             _signed(s, "value", "low", "high"),
             _signed(s, "difference", "low_difference", "upper_difference"),
-            "worse" if s["regresses"] else "",
+            _worse(s),
         ]
         for s in facts["slices"][:MOST]
     ]
@@ -47,6 +47,15 @@ def _slices(facts: Mapping[str, Any]) -> str:
     small = f" {left} with fewer than {facts['min_support']} rows are left out." if left else ""
     title = f"Slices by {facts['metric']}, beside the champion.{small}"
     return _titled(title, ["slice", "rows", "value", "difference", ""], rows)
+
+
+def _worse(facts: Mapping[str, Any]) -> str:
+    """Whether a slice is surely worse, and by which look where its difference does not show it."""
+    if not facts["regresses"]:
+        return ""
+    if facts.get("look") != "within":
+        return "worse"
+    return f"worse by pairs of one block: {_signed(facts, 'within', 'low_within', 'upper_within')}"
 
 
 def _fairness(facts: Mapping[str, Any]) -> str:

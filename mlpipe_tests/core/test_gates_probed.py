@@ -19,8 +19,9 @@ SLICES = {
     "metric": "f1",
     "min_support": 50,
     "slices": [
-        {**SLICE, "regresses": True},
-        {**SLICE, "slice": "origin=LGA", "difference": -0.3, "regresses": False},
+        {**SLICE, "p_adjusted": 0.01},
+        {**SLICE, "slice": "origin=LGA", "difference": -0.3, "p_adjusted": 0.15},
+        {**SLICE, "slice": "origin=PHL", "difference": -0.4, "p_adjusted": None},
     ],
 }
 MEASURES = {
@@ -75,8 +76,10 @@ BY_HAND = [
         "fail",
         "slices worse than under the champion in f1: origin=JFK by 0.2 on 400 rows",
     ),
-    ("no_slice_regresses", {"metric": "f1", "by": 0.2}, "pass", "none of 2 is worse in f1"),
+    ("no_slice_regresses", {"metric": "f1", "by": 0.2}, "pass", "none of 2 tested is worse in f1"),
     ("no_slice_regresses", {"metric": "f1", "by": 0.1999}, "fail", None),
+    ("no_slice_regresses", {"metric": "f1", "level": 0.995}, "pass", None),
+    ("no_slice_regresses", {"metric": "f1", "by": 0.2, "level": 0.8}, "fail", "origin=LGA by 0.3 on"),
     ("fair", {"measure": "four_fifths"}, "pass", "the four-fifths rule holds by age: passes."),
     (
         "fair",

@@ -142,26 +142,64 @@ def test_a_group_of_23_rows_raises_no_alarm() -> None:
     assert [s.slice for s in forced.slices if s.regresses] == ["origin=PHL"]
 
 
-def alarms(runs: int, first: int) -> tuple[float, float]:
+def test_what_whole_days_hide_is_seen_within_them() -> None:
+    """The days differ by much more than the challenger is worse: only pairs of rows of one day show it."""
+    rng = np.random.default_rng(0)
+    days, y = np.repeat(np.arange(14), 90), rng.integers(0, 2, 1260)
+    frame = pd.DataFrame({"origin": np.tile(["JFK", "LGA", "EWR"], 420)})
+    noise = rng.normal(size=1260)
+    logit = [1.5 * y + 2 * rng.normal(size=14)[days] + noise + 0.3 * rng.normal(size=1260) for _ in range(2)]
+    logit[0] = np.where(frame.origin == "JFK", logit[0] + 1.5 * rng.normal(size=1260), logit[0])
+    ours, theirs = (Scored(y, 1 / (1 + np.exp(-x)), 0.5, (0, 1)) for x in logit)
+    got = sliced(frame, [["origin"]], ours, "roc_auc", days, champion=theirs, seed=1)
+    jfk = next(s for s in got.slices if s.slice == "origin=JFK")
+    assert [s.slice for s in got.slices if s.regresses] == ["origin=JFK"]
+    assert jfk.look == "within" and jfk.told == jfk.within < -0.1 and jfk.p_pooled > 0.05 > jfk.p_adjusted
+    assert jfk.p_worse == min(1, 2 * jfk.p_within) and jfk.low_within < jfk.within < jfk.upper_within < 0
+    # Other metrics, and blocks of a single class, are looked at once.
+    brier = sliced(frame, [["origin"]], ours, "brier", days, champion=theirs, seed=1)
+    assert {s.look for s in brier.slices} == {"pooled"} and all(math.isnan(s.within) for s in brier.slices)
+    rows = sliced(frame, [["origin"]], ours, "roc_auc", np.arange(1260), champion=theirs, seed=1)
+    assert all(s.look == "pooled" and s.p_worse == s.p_pooled for s in rows.slices)
+
+
+def test_each_set_of_columns_has_the_same_share_of_alpha() -> None:
+    """Holm's weighted method, by its definition: the least p / weight first, each times what is left of all weights."""
+    frame, ours, theirs, days = three_airports(6, worse=0.3)
+    got = sliced(frame, [["origin"], ["hour"]], ours, "roc_auc", days, champion=theirs, seed=6)
+    weight = {s.slice: 1 / (2 * (3 if "origin" in s.columns else 4)) for s in got.slices}
+    left, highest = dict(weight), 0.0
+    for s in sorted(got.slices, key=lambda s: s.p_worse / weight[s.slice]):
+        highest = max(highest, min(1.0, sum(left.values()) * s.p_worse / weight[s.slice]))
+        assert s.p_adjusted == pytest.approx(highest) and s.p_adjusted >= s.p_worse
+        del left[s.slice]
+    alone = sliced(frame, [["origin"]], ours, "roc_auc", days, champion=theirs, seed=6)
+    jfk = [next(s for s in x.slices if s.slice == "origin=JFK") for x in (alone, got)]
+    assert jfk[1].p_adjusted == pytest.approx(2 * jfk[0].p_adjusted)
+
+
+def alarms(runs: int, first: int, metric: str = "brier") -> tuple[float, float]:
     """Share of runs on data without a bad slice in which any slice regresses, and in which any is discovered."""
     regressed = discovered = 0
     for seed in range(first, first + runs):
         frame, ours, theirs, days = three_airports(seed, rows=1500)
         got = sliced(
-            frame, [["origin"], ["hour"]], ours, "brier", days, champion=theirs, resamples=200, seed=seed
+            frame, [["origin"], ["hour"]], ours, metric, days, champion=theirs, resamples=200, seed=seed
         )
         regressed += any(s.regresses for s in got.slices)
         discovered += bool(worst(frame, ["origin", "hour"], losses(ours), days))
     return regressed / runs, discovered / runs
 
 
-def test_without_a_bad_slice_alarms_are_rare() -> None:
-    assert max(alarms(40, 0)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 40)
+@pytest.mark.parametrize("metric", ["brier", "roc_auc"])
+def test_without_a_bad_slice_alarms_are_rare(metric: str) -> None:
+    assert max(alarms(20, 0, metric)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 20)
 
 
 @pytest.mark.long
-def test_without_a_bad_slice_alarms_keep_their_level() -> None:
-    assert max(alarms(1000, 1000)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
+@pytest.mark.parametrize(("metric", "runs"), [("brier", 1000), ("roc_auc", 2000)])
+def test_without_a_bad_slice_alarms_keep_their_level(metric: str, runs: int) -> None:
+    assert max(alarms(runs, 1000, metric)) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
 
 
 def test_discovery_by_brute_force() -> None:

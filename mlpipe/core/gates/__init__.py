@@ -72,10 +72,11 @@ GATES: Mapping[str, Kind] = MappingProxyType(
         ),
         "no_slice_regresses": _kind(
             "",
-            "no slice is surely worse than under the model in production, and by more than this",
+            "no slice is worse than under the model in production by more than this, with this confidence over all slices",
             "slices",
             metric=None,
             by=0.0,
+            level=0.95,
         ),
         "fair": _kind(
             "measure",

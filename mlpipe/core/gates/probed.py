@@ -10,7 +10,10 @@ NAMED = 3
 
 
 def no_slice_regresses(case: Case) -> GateDecision:
-    """No slice is worse than under the champion: surely (tested over all slices together), and by more than `by`."""
+    """No slice is worse than under the champion: surely (tested over all slices together), and by more than `by`.
+
+    Where a slice is looked at twice, the difference is that of the look that tells more against the model.
+    """
     metric, by = case.params["metric"], float(case.params["by"])
     facts = case.facts("slices")
     whole = facts if facts is None or facts.get("metric") == metric else facts.get("others", {}).get(metric)
@@ -25,17 +28,29 @@ def no_slice_regresses(case: Case) -> GateDecision:
     beside = [s for s in slices if s.get("difference") is not None]
     if not beside:
         return case.unknown(f"no slice has {whole['min_support']} rows to compare", by)
-    bad = [s for s in beside if s["regresses"] and -s["difference"] > by]
-    worst = min(bad or beside, key=lambda s: float(s["difference"]))
-    which = _some([f"{s['slice']} by {-s['difference']:.3g} on {s['rows']:,} rows" for s in bad], len(bad))
+    alpha = 1 - float(case.params["level"])
+    tested = [s for s in beside if s.get("p_adjusted") is not None]
+    bad = [s for s in tested if s["p_adjusted"] < alpha and -_told(s) > by]
+    worst = min(bad or tested or beside, key=_told)
+    which = _some([f"{s['slice']} by {-_told(s):.3g} on {s['rows']:,} rows{_look(s)}" for s in bad], len(bad))
     said = (
         f"worse than under the champion in {metric}: {which}"
         if bad
-        else f"none of {len(beside)} is worse in {metric}"
+        else f"none of {len(tested)} tested is worse in {metric}"
     )
     text = f"slices {said}, by more than {by:g} is refused: {outcome(not bad)}."
-    interval = _interval(worst, "low_difference", "upper_difference")
-    return case.says("fail" if bad else "pass", text, by, float(worst["difference"]), interval)
+    ends = ("low_within", "upper_within") if _look(worst) else ("low_difference", "upper_difference")
+    return case.says("fail" if bad else "pass", text, by, _told(worst), _interval(worst, *ends))
+
+
+def _told(facts: Mapping[str, Any]) -> float:
+    """Difference of a slice by the look that decides."""
+    return float(facts["within" if _look(facts) else "difference"])
+
+
+def _look(facts: Mapping[str, Any]) -> str:
+    """By which rows a slice is told to be worse, where these are not all of its pairs."""
+    return " (by pairs of one block)" if facts.get("look") == "within" else ""
 
 
 def fair(case: Case) -> GateDecision:

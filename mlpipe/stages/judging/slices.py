@@ -3,12 +3,14 @@
 from typing import Any
 
 from mlpipe.core.discovery import Suspect, losses, worst
+from mlpipe.core.gates import GATES
 from mlpipe.core.slices import Slices, sliced
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.records.codec import coerce
 from mlpipe.stages.judging.rivals import own_metrics
 from mlpipe.stages.judging.subject import Probed, Subject
 
+LEVEL = float(GATES["no_slice_regresses"].optional["level"])
 SHOWN = 12
 """So many slices, those to worry about first, stand among the facts; the report holds all."""
 
@@ -37,12 +39,13 @@ def probe(subject: Subject) -> Probed:
             min_support=asked.min_support,
         )
     suspects = [s.to_dict() for s in found]
-    facts = {**_facts(first, SHOWN, others), "worst": suspects[:5]}
-    report = {**_facts(first, None, others), "worst": suspects}
+    # All slices that a gate would call worse come first: the least sure of the gates says which these are.
+    alpha = 1 - min((float(g.params.get("level", LEVEL)) for g in gates), default=LEVEL)
+    facts = {**_facts(first, SHOWN, alpha, others), "worst": suspects[:5]}
+    report = {**_facts(first, None, alpha, others), "worst": suspects}
     bad = [s for s in first.slices if s.regresses][:3]
     notes = tuple(
-        f"slice {s.slice}: {first.metric} is worse than under the champion by {-s.difference:.3g}"
-        for s in bad
+        f"slice {s.slice}: {first.metric} is worse than under the champion by {-s.told:.3g}" for s in bad
     )
     return Probed(coerce(facts), coerce(report), notes=notes)
 
@@ -73,6 +76,6 @@ def _sliced(subject: Subject, name: str) -> Slices:
     )
 
 
-def _facts(first: Slices, most: int | None, others: dict[str, Slices]) -> dict[str, Any]:
-    further = {name: s.to_dict(most=most) for name, s in others.items()}
-    return {**first.to_dict(most=most), **({"others": further} if further else {})}
+def _facts(first: Slices, most: int | None, alpha: float, others: dict[str, Slices]) -> dict[str, Any]:
+    further = {name: s.to_dict(most, alpha) for name, s in others.items()}
+    return {**first.to_dict(most, alpha), **({"others": further} if further else {})}

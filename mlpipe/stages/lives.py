@@ -238,13 +238,16 @@ class Life:
         there = self.heads.find(f"{self.spec.name}/validated", before)
         missing = [k for k in there if k not in self.heads.find(f"{self.spec.name}/labels", before)]
         if missing:
-            self._run(label.STAGE, missing, Run(self._run_id(first), calendar.window(first).start))
+            moment = calendar.window(first).start
+            self._run(
+                label.STAGE, missing, Run(self._run_id(first), moment, self._lived_through(), actor="policy")
+            )
 
     def _night(self, key: str) -> str:
         """One night; what it brought in words."""
         moment = self.moment(key)
         try:
-            self._day(key, Run(self._run_id(key), moment, Trigger(kind="replay"), actor="policy"))
+            self._day(key, Run(self._run_id(key), moment, self._lived_through(), actor="policy"))
         except MlpipeError as error:
             self._own(error)
             self.failed[key] = error.what
@@ -270,6 +273,12 @@ class Life:
         )
         at = self.spec.partitions.window(key).end + self.night.training
         return self._train(key, Run(self._run_id(key), at, trigger, actor="policy", attempt=decision.name))
+
+    def _lived_through(self) -> Trigger:
+        """Why the daily work of a life is done."""
+        return Trigger(
+            kind="replay", reason=f"policy {self.name} lived through from {self.keys[0]} to {self.keys[-1]}"
+        )
 
     def _day(self, key: str, run: Run) -> None:
         """The daily work, as the daily job does it: what fails holds up what reads it, and nothing else."""

@@ -11,7 +11,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.core.bootstrap import Interval, interval
-from mlpipe.core.grid import column_positions, kind_of, numeric_values, settled
+from mlpipe.core.grid import (
+    FREE,
+    category_counts,
+    column_positions,
+    kind_of,
+    new_names,
+    numeric_values,
+    settled,
+    text_lengths,
+)
 from mlpipe.core.importance import Importance, permutation_importance
 from mlpipe.core.metrics import evaluate
 from mlpipe.core.scored import Floats, Scored, coded
@@ -171,7 +180,7 @@ def _stacked(
 
 def _numbers(then: "pd.Series[Any]", now: "pd.Series[Any]") -> Floats:
     then, now = settled(then), settled(now)
-    if kind_of(then) == kind_of(now) == "numeric":
+    if kind_of(then) == kind_of(now) != "categorical":
         return np.concatenate([numeric_values(then), numeric_values(now)])
     if kind_of(then) != kind_of(now) and then.notna().any() and now.notna().any():
         raise DataError(
@@ -180,5 +189,7 @@ def _numbers(then: "pd.Series[Any]", now: "pd.Series[Any]") -> Floats:
             fix="Cast them to one type.",
         )
     both = pd.concat([then.astype(object), now.astype(object)], ignore_index=True)
+    if new_names(category_counts(both)[1]) >= FREE:
+        return text_lengths(both)[0]
     codes, _ = pd.factorize(both.where(both.isna(), both.astype(str)), sort=True)
     return np.where(codes < 0, np.nan, codes).astype(np.float64)

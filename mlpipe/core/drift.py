@@ -275,11 +275,13 @@ def default_excluded(grid: Grid, reference: Profile, named: Collection[str] = ()
     Weekday, month or quarter drift in every window that does not hold whole cycles, and values alone do not
     tell them from a count or a grade. So all numeric columns with one to twelve different values are left
     out; name those that matter in the alarms. Hours and days of the month have more values, but a window of a
-    fortnight holds whole days: pass the latter.
+    fortnight holds whole days: pass the latter. Moments move on with every day.
     """
     reasons = dict.fromkeys(named, "named as a calendar column")
     for name, column_grid in grid.columns.items():
         distinct = reference.column(name, column_grid).distinct.estimate
+        if column_grid.kind == "datetime":
+            reasons.setdefault(name, "moments move on with the days: watch an age or a delay")
         if column_grid.kind == "numeric" and 1 <= distinct <= LOW_CARDINALITY:
             reasons.setdefault(name, f"{distinct} different numbers: cannot be told from a calendar column")
     return reasons

@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from mlpipe.core.sketch import Hashes, hash_names
 from mlpipe.errors import DataError, StoreError
 
-Kind = Literal["numeric", "categorical"]
+Kind = Literal["numeric", "datetime", "text", "categorical", "boolean"]
+NAMED: tuple[Kind, ...] = ("categorical", "boolean")
+"""Kinds that are counted by name; the others are counted by a number: the value, the seconds since 1970, or the length."""
 FORMAT = 1
 CATEGORIES = 1_000
 """Categories with a bin of their own, the most frequent first."""
 REMEMBERED = 10_000
 """Further categories that are remembered by hash, so that a new one is told from a rare one."""
+FREE, COMING, ONCE = 0.5, 0.025, 30
+"""Shares of new names among further rows from which on text is free, and from which on new names are nothing odd; of fewer names that
+occur once nothing follows."""
 TAIL = np.exp2(np.arange(-8.0, 25.0))
 """Distances of the tail edges beyond the smallest and largest value, in units of their span."""
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
@@ -35,20 +40,19 @@ class ColumnGrid:
     Attributes
     ----------
     kind
-        "numeric" (numbers, dates in seconds since 1970 UTC, durations in seconds) or "categorical" (the rest,
-        by name).
+        "numeric" (numbers, and durations in seconds), "datetime" (in seconds since 1970 UTC), "text" (free
+        text, by its length in characters), "categorical" (by name) or "boolean" (by the names False and True).
     edges
-        Numeric: finite ascending edges, shape (edges,). Bin i is [edges[i - 1], edges[i]), the first and the
-        last are open. None when categorical.
+        Of what is counted by a number: finite ascending edges, shape (edges,). Bin i is [edges[i - 1],
+        edges[i]), the first and the last are open. None for names.
     categories
-        Categorical: the listed names; behind their bins stand two more, "other" and "unseen". None when
-        numeric.
+        The listed names; behind their bins stand two more, "other" and "unseen". None for numbers.
     others
         Ascending hashes of the names that were seen but are not listed: they count as "other", any further
         one as "unseen".
     open_ended
-        True when there were too many names to remember: every name off the list counts as "other", none as
-        "unseen".
+        True when there were too many names to remember, or new ones keep coming: every name off the list
+        counts as "other", none as "unseen".
     """
 
     kind: Kind
@@ -126,6 +130,13 @@ def build(frame: pd.DataFrame, *, version: int = 1, bins: int = 1024) -> Grid:
         Columns by name, sorted. Nulls and infinities do not shape it. Integers beyond 2**53 lose their last
         digits.
 
+    Notes
+    -----
+    Text is told from categories by how often a further row has a name that none had before: by the share of
+    the rows whose name occurs once (I. J. Good, "The population frequencies of species", Biometrika 1953).
+    From one half on it is free text; from 2.5% on new names say nothing, and count as "other". Nothing is
+    concluded from fewer than 30 such names.
+
     Raises
     ------
     DataError
@@ -136,11 +147,11 @@ def build(frame: pd.DataFrame, *, version: int = 1, bins: int = 1024) -> Grid:
     columns = {}
     for name, position in sorted(column_positions(frame).items()):
         column = settled(frame.iloc[:, position])
-        if kind_of(column) == "numeric":
-            values = numeric_values(column)
-            columns[name] = ColumnGrid("numeric", edges=_edges(np.sort(values[np.isfinite(values)]), bins))
+        kind = kind_of(column)
+        if kind in NAMED:
+            columns[name] = _name_grid(column, bins)
         else:
-            columns[name] = _category_grid(column)
+            columns[name] = _number_grid(kind, numeric_values(column), bins)
     return Grid(version, columns)
 
 
@@ -156,7 +167,7 @@ def column_positions(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def settled(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The column with a type: Python numbers and dates in an object column become numbers and dates."""
+    """The column with a type: Python numbers, booleans and dates in an object column become numbers, booleans and dates."""
     if isinstance(column.dtype, pd.ArrowDtype) and column.dtype.kind in "mM":
         column = column.astype(object)
     if column.dtype != object:
@@ -165,17 +176,22 @@ def settled(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if inferred in ("integer", "floating", "mixed-integer-float", "decimal"):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return pd.Series(values, index=column.index, name=column.name)
+    if inferred == "boolean":
+        return column.astype("boolean")
     if inferred in ("date", "datetime", "datetime64"):
         return pd.to_datetime(column, utc=True)
     return pd.to_timedelta(column) if inferred in ("timedelta", "timedelta64") else column
 
 
 def kind_of(column: "pd.Series[Any]") -> Kind:
-    """Kind of a settled column: by its type alone, never by its values. Booleans are categories."""
+    """Kind of a settled column: by its type alone, never by its values; so text is "categorical" here, free or not."""
     dtype = column.dtype
-    numeric = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-    numeric = numeric and not pd.api.types.is_complex_dtype(dtype)
-    return "numeric" if numeric or getattr(dtype, "kind", "O") in "mM" else "categorical"
+    if pd.api.types.is_bool_dtype(dtype):
+        return "boolean"
+    if getattr(dtype, "kind", "O") == "M":
+        return "datetime"
+    numeric = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
+    return "numeric" if numeric or getattr(dtype, "kind", "O") == "m" else "categorical"
 
 
 def numeric_values(column: "pd.Series[Any]") -> NDArray[np.float64]:
@@ -198,13 +214,7 @@ def category_counts(column: "pd.Series[Any]") -> tuple[list[str], NDArray[np.int
     DataError
         The column holds lists, dicts or other values that are not plain.
     """
-    odd = next((v for v in column if not pd.api.types.is_scalar(v)), None) if column.dtype == object else None
-    if odd is not None:
-        raise DataError(
-            f"A value is a {type(odd).__name__}, and only text, numbers, dates and booleans are counted.",
-            where=f"column '{column.name}'",
-            fix="Turn it into one or more plain columns, or drop it.",
-        )
+    _check_plain(column)
     found = column.value_counts(sort=False, dropna=True)
     counted: dict[str, int] = {}
     for value, count in zip(found.index, found.to_numpy(), strict=True):
@@ -214,13 +224,45 @@ def category_counts(column: "pd.Series[Any]") -> tuple[list[str], NDArray[np.int
     return names, np.array([counted[name] for name in names], dtype=np.int64)
 
 
-def _category_grid(column: "pd.Series[Any]") -> ColumnGrid:
+def new_names(counts: NDArray[np.int64]) -> float:
+    """Share of further rows with a name that none had before, in [0, 1], from how often each name occurred; see `build`."""
+    once = int(np.count_nonzero(counts == 1))
+    return once / int(counts.sum()) if once >= ONCE else 0.0
+
+
+def text_lengths(column: "pd.Series[Any]") -> tuple[NDArray[np.float64], list[str]]:
+    """Characters of each value as text, shape (rows,), NaN for nulls; and the different texts. Errors as in `category_counts`."""
+    _check_plain(column)
+    codes, found = pd.factorize(column)
+    texts = [str(value) for value in found]
+    lengths = np.array([*map(len, texts), np.nan])  # the code of a null is -1
+    return lengths[codes], texts
+
+
+def _check_plain(column: "pd.Series[Any]") -> None:
+    odd = next((v for v in column if not pd.api.types.is_scalar(v)), None) if column.dtype == object else None
+    if odd is not None:
+        raise DataError(
+            f"A value is a {type(odd).__name__}, and only text, numbers, dates and booleans are counted.",
+            where=f"column '{column.name}'",
+            fix="Turn it into one or more plain columns, or drop it.",
+        )
+
+
+def _number_grid(kind: Kind, values: NDArray[np.float64], bins: int) -> ColumnGrid:
+    return ColumnGrid(kind, edges=_edges(np.sort(values[np.isfinite(values)]), bins))
+
+
+def _name_grid(column: "pd.Series[Any]", bins: int) -> ColumnGrid:
+    if kind_of(column) == "boolean":
+        return ColumnGrid("boolean", categories=("False", "True"))
     names, counts = category_counts(column)
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return ColumnGrid("categorical", categories=("False", "True"))
+    coming = 0.0 if isinstance(column.dtype, pd.CategoricalDtype) else new_names(counts)
+    if coming >= FREE:
+        return _number_grid("text", text_lengths(column)[0], bins)
     order = np.argsort(-counts, kind="stable")
     rest = order[CATEGORIES:]
-    open_ended = rest.size > REMEMBERED
+    open_ended = rest.size > REMEMBERED or coming >= COMING
     return ColumnGrid(
         "categorical",
         categories=tuple(names[i] for i in order[:CATEGORIES]),
@@ -272,7 +314,7 @@ def _column_to_json(column: ColumnGrid) -> dict[str, Any]:
 
 
 def _column_from_json(entry: dict[str, Any]) -> ColumnGrid:
-    if entry["kind"] == "numeric":
-        return ColumnGrid("numeric", edges=np.array(entry["edges"], dtype=np.float64))
+    if "edges" in entry:
+        return ColumnGrid(entry["kind"], edges=np.array(entry["edges"], dtype=np.float64))
     others = np.array(entry["others"], dtype=np.uint64)
-    return ColumnGrid("categorical", None, tuple(entry["categories"]), others, bool(entry["open_ended"]))
+    return ColumnGrid(entry["kind"], None, tuple(entry["categories"]), others, bool(entry["open_ended"]))

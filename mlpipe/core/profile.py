@@ -8,7 +8,7 @@ given in `mlpipe.core.sketch`.
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlpipe.core.grid import (
+    NAMED,
     ColumnGrid,
     Grid,
     Kind,
@@ -24,6 +25,7 @@ from mlpipe.core.grid import (
     kind_of,
     numeric_values,
     settled,
+    text_lengths,
 )
 from mlpipe.core.sketch import (
     FREQUENT,
@@ -55,7 +57,8 @@ class ColumnProfile:
         Rows by bin of the grid, tails included, int64, shape (bins,). For categories the last two are "other"
         and "unseen".
     sums
-        Sum of the values by bin, float64, shape (bins,). Empty when categorical.
+        Sum of the values by bin, float64, shape (bins,): of dates in seconds since 1970, of free text in
+        characters. Empty for names.
     rows, nulls
         All rows, and those without a value.
     infinities
@@ -63,11 +66,12 @@ class ColumnProfile:
     distinct
         Number of different values: `distinct.estimate`, exact below 256.
     top
-        Most frequent values by name, `top.head()`; numbers that hardly repeat are not named.
+        Most frequent values by name, `top.head()`; numbers that hardly repeat are not named, and of free text
+        it is lengths, so that nobody's words are kept.
     unseen
         Names of categories that the grid does not know, at most 20. How many rows: `unseen_rows`, exact.
     moments
-        Of the finite numeric values.
+        Of the finite values; those of free text are lengths.
     """
 
     kind: Kind
@@ -84,7 +88,7 @@ class ColumnProfile:
     @property
     def unseen_rows(self) -> int:
         """Rows whose category the grid does not know; 0 for numbers."""
-        return int(self.counts[-1]) if self.kind == "categorical" else 0
+        return int(self.counts[-1]) if self.kind in NAMED else 0
 
     def quantile(self, q: float) -> float:
         """Quantile of the finite values; the grid itself is the sketch, there is no other.
@@ -99,7 +103,7 @@ class ColumnProfile:
         float
             Mean of the bin in which the quantile lies: exact where the bin holds one value, else its rank is
             off by at most that bin's share of the rows (about 1/1024 near the data that the grid was built
-            from). NaN when there are no finite values or the column is categorical.
+            from). NaN when there are no finite values or the column is counted by name.
         """
         if not 0.0 <= q <= 1.0:
             raise DataError(f"The 'q' parameter of quantile must be in [0, 1]. Got {q} instead.")
@@ -150,8 +154,8 @@ def profile(frame: pd.DataFrame, grid: Grid) -> Profile:
     ----------
     frame
         Any number of rows, none included. Columns may be of another type than when the grid was built as long
-        as they are of the same kind; a column of nulls is of every kind, and booleans may stand in a numeric
-        column as 0 and 1.
+        as they are of the same kind; a column of nulls is of every kind, booleans may stand in a numeric
+        column as 0 and 1, and numbers in a boolean one: what is neither is unseen there.
     grid
         Bins of the columns.
 
@@ -211,17 +215,22 @@ def merge(profiles: Sequence[Profile]) -> Profile:
 
 def absent(kind: Kind, bins: int, rows: int) -> ColumnProfile:
     """Profile of a column that is null in all rows."""
-    sums = np.zeros(bins if kind == "numeric" else 0)
+    sums = np.zeros(0 if kind in NAMED else bins)
     return ColumnProfile(kind, np.zeros(bins, dtype=np.int64), sums, rows, rows)
 
 
 def _column(column: "pd.Series[Any]", column_grid: ColumnGrid) -> ColumnProfile:
     column = settled(column)
-    kind = kind_of(column)
-    if column_grid.edges is not None and (kind == "numeric" or pd.api.types.is_bool_dtype(column.dtype)):
-        return _numeric(numeric_values(column), column_grid.edges)
-    if column_grid.edges is None and (kind == "categorical" or not column_grid.categories):
-        return _categorical(column, column_grid)
+    then, now = column_grid.kind, kind_of(column)
+    if then == "boolean" and now == "numeric":
+        column, now = _yes_or_no(column), "boolean"
+    if column_grid.edges is None and (now in NAMED or not column_grid.categories):
+        return _named(column, column_grid)
+    if then == "text" and now == "categorical":
+        lengths, texts = text_lengths(column)
+        return replace(_numeric(lengths, column_grid), distinct=distinct_of(hash_names(texts)))
+    if column_grid.edges is not None and (now == then or (now, then) == ("boolean", "numeric")):
+        return _numeric(numeric_values(column), column_grid)
     if not column.notna().any():
         return absent(column_grid.kind, column_grid.size, len(column))
     raise DataError(
@@ -231,13 +240,19 @@ def _column(column: "pd.Series[Any]", column_grid: ColumnGrid) -> ColumnProfile:
     )
 
 
-def _numeric(values: NDArray[np.float64], edges: NDArray[np.float64]) -> ColumnProfile:
+def _yes_or_no(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Numbers by the names of booleans, others by their own."""
+    return column.astype(object).map(lambda v: {0: "False", 1: "True"}.get(v, str(v)), na_action="ignore")
+
+
+def _numeric(values: NDArray[np.float64], column_grid: ColumnGrid) -> ColumnProfile:
     # One sort serves bins, sums, distinct values and moments, and frees all of them from the order of rows.
     ordered = np.sort(values)
     rows = ordered.size
     start, stop, known = (int(i) for i in np.searchsorted(ordered, [-sys.float_info.max, np.inf, np.nan]))
     ordered = ordered[start:stop]
     ordered += 0.0  # -0.0 and 0.0 are one value
+    edges = np.zeros(0) if column_grid.edges is None else column_grid.edges
     bounds = np.concatenate([[0], np.searchsorted(ordered, edges), [ordered.size]])
     counts = np.diff(bounds).astype(np.int64)
     sums = np.zeros(counts.size)
@@ -248,7 +263,7 @@ def _numeric(values: NDArray[np.float64], edges: NDArray[np.float64]) -> ColumnP
     infinities = (start, known - stop)
     distinct, top = _distinct(ordered, infinities)
     return ColumnProfile(
-        kind="numeric",
+        kind=column_grid.kind,
         counts=counts,
         sums=sums,
         rows=rows,
@@ -280,7 +295,7 @@ def _number_name(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2.0**53 else repr(value)
 
 
-def _categorical(column: "pd.Series[Any]", column_grid: ColumnGrid) -> ColumnProfile:
+def _named(column: "pd.Series[Any]", column_grid: ColumnGrid) -> ColumnProfile:
     names, found = category_counts(column)
     categories = column_grid.categories or ()
     bins = pd.Index(categories, dtype=object).get_indexer(pd.Index(names, dtype=object))
@@ -292,7 +307,7 @@ def _categorical(column: "pd.Series[Any]", column_grid: ColumnGrid) -> ColumnPro
     np.add.at(counts, bins, found)
     new = [names[i] for i in np.flatnonzero(unseen)]
     return ColumnProfile(
-        kind="categorical",
+        kind=column_grid.kind,
         counts=counts,
         sums=np.zeros(0),
         rows=len(column),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpipe.core.grid import NAMED
 from mlpipe.core.profile import ColumnProfile, Profile
 from mlpipe.core.sketch import Distinct, Frequent, Moments
 from mlpipe.errors import StoreError
@@ -110,7 +111,7 @@ def _width(counts: NDArray[np.int64]) -> int:
 def _block(column: ColumnProfile, width: int) -> bytes:
     filled = column.counts > 0
     parts = [np.packbits(filled).tobytes(), column.counts[filled].astype(_WIDTHS[width]).tobytes()]
-    if column.kind == "numeric":
+    if column.kind not in NAMED:
         m = column.moments
         sums = column.sums[filled]
         parts.append(np.where(np.isnan(sums), np.nan, sums).astype("<f8").tobytes())
@@ -122,7 +123,7 @@ def _block(column: ColumnProfile, width: int) -> bytes:
 
 
 def _column(entry: dict[str, Any], reader: _Reader) -> ColumnProfile:
-    bins, numeric = entry["bins"], entry["kind"] == "numeric"
+    bins, numeric = entry["bins"], entry["kind"] not in NAMED
     filled = np.unpackbits(reader.array("<u1", -(-bins // 8)), count=bins).astype(bool)
     counts, sums, moments = np.zeros(bins, dtype=np.int64), np.zeros(bins if numeric else 0), Moments()
     counts[filled] = reader.array(_WIDTHS[entry["width"]], int(filled.sum()))

@@ -65,3 +65,14 @@ def test_mistakes_are_named() -> None:
         tell_apart(rows(0, n=4), rows(1, n=2), seed=0)
     with pytest.raises(DataError, match="do not fit"):
         tell_apart(rows(0, n=4), rows(1, n=4), blocks=([1], [1, 2, 3, 4]), seed=0)
+
+
+def test_notes_that_only_one_row_has_do_not_tell_the_window() -> None:
+    # By their order in the alphabet, numbers that run on would tell every window from what came before.
+    rng = np.random.default_rng(7)
+
+    def notes(first: int) -> pd.DataFrame:
+        return pd.DataFrame({"note": [f"{first + i:06d}{'x' * int(rng.integers(9))}" for i in range(400)]})
+
+    found = tell_apart(notes(0), notes(400), blocks=(np.arange(400) // 40, np.arange(400) // 40), seed=0)
+    assert not found.drifts and abs(found.auc - 0.5) < 0.1

@@ -122,10 +122,14 @@ def test_kinds() -> None:
     )
     grid = build(frame)
     kinds = {name: column.kind for name, column in grid.columns.items()}
-    categorical = {"arrow_bool", "bool", "bool_or_null", "text", "category", "nulls"}
-    assert kinds == {name: "categorical" if name in categorical else "numeric" for name in frame.columns}
+    told = dict.fromkeys(("text", "category", "nulls"), "categorical")
+    told |= dict.fromkeys(("bool", "bool_or_null", "arrow_bool"), "boolean")
+    told |= dict.fromkeys(("day", "date", "python_time", "arrow_time", "arrow_date"), "datetime")
+    assert kinds == {name: told.get(name, "numeric") for name in frame.columns}
     assert grid.columns["bool"].categories == ("False", "True")
-    assert grid.columns["bool_or_null"].categories == ("True",)
+    assert grid.columns["bool_or_null"].categories == ("False", "True"), (
+        "a value that did not come yet is no news"
+    )
     assert grid.columns["category"].categories == ("3", "4")
     day = grid.columns["day"].edges
     assert day is not None and 86_400.0 - 3_600.0 in day
@@ -140,6 +144,33 @@ def test_categories_most_frequent_first_and_the_rest_remembered(monkeypatch: pyt
     assert column.size == 4
     more = build(pd.DataFrame({"c": list("bbbaaccdef")})).columns["c"]
     assert more.categories == ("b", "a") and more.others.size == 0 and more.open_ended
+
+
+def test_text_that_hardly_repeats_is_counted_by_its_length() -> None:
+    # 40 different notes and 20 times the same: 40 of 60 rows have a text that occurs once, so of further rows two in three will be new.
+    notes = [f"note {'x' * (i % 5)}{i:02d}" for i in range(40)] + ["same as ever"] * 20
+    column = build(pd.DataFrame({"n": notes})).columns["n"]
+    assert column.kind == "text" and column.categories is None and column.edges is not None
+    places = bins_of(column.edges, [7.0, 8.0, 9.0, 10.0, 11.0, 12.0])
+    assert len(set(places)) == 6, "each length has its own bin"
+    assert build(pd.DataFrame({"n": pd.Categorical(notes)})).columns["n"].kind == "categorical"
+
+
+def test_where_new_names_keep_coming_none_is_odd() -> None:
+    # 30 names that occur once: 3% of a thousand rows. One fewer, and nothing follows.
+    names = [f"n{i}" for i in range(30)] + ["a"] * 970
+    assert build(pd.DataFrame({"c": names})).columns["c"].open_ended
+    few = build(pd.DataFrame({"c": names[1:]})).columns["c"]
+    assert (few.kind, few.open_ended) == ("categorical", False)
+
+
+def test_the_share_of_new_names_is_foretold() -> None:
+    # Simulated: how many of the next rows have a name that the first 2,000 had not.
+    rng = np.random.default_rng(5)
+    names = rng.zipf(1.6, 4_000).astype(str)
+    found, counts = np.unique(names[:2_000], return_counts=True)
+    new = np.mean(~np.isin(names[2_000:], found))
+    assert grid_module.new_names(counts) == pytest.approx(new, abs=0.03)
 
 
 def test_bytes_round_trip() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mlpipe.core import grid as grid_module
 from mlpipe.core.grid import ColumnGrid, Grid, build
 from mlpipe.core.profile import Profile, merge, profile
-from mlpipe.core.profile_codec import to_bytes
+from mlpipe.core.profile_codec import from_bytes, to_bytes
 from mlpipe.errors import DataError
 
 SMALL = Grid(
@@ -201,6 +201,67 @@ def test_dates_of_any_unit_and_zone_are_seconds() -> None:
         for zone in ("UTC", "Asia/Tokyo"):
             assert to_bytes(profile(pd.DataFrame({"t": utc.as_unit(unit).tz_convert(zone)}), grid)) == base
     assert profile(pd.DataFrame({"t": utc}), grid).columns["t"].moments.minimum == 1704067200.0
+
+
+def test_yes_and_no_by_hand() -> None:
+    grid = build(pd.DataFrame({"b": [True, True]}))
+    forms: dict[str, Any] = {
+        "bool": [True, False, False],
+        "boolean": pd.array([True, False, False], dtype="boolean"),
+        "object": pd.Series([True, False, False], dtype=object),
+        "int": [1, 0, 0],
+        "float": [1.0, 0.0, 0.0],
+        "text": ["True", "False", "False"],
+    }
+    for values in forms.values():
+        found = profile(pd.DataFrame({"b": values}), grid).columns["b"]
+        assert (found.kind, found.counts.tolist(), found.unseen_rows) == ("boolean", [2, 1, 0, 0], 0)
+    odd = profile(pd.DataFrame({"b": [1.0, 2.0, np.nan]}), grid).columns["b"]
+    assert (odd.counts.tolist(), odd.nulls, odd.unseen.counts) == ([0, 1, 0, 1], 1, {"2.0": 1})
+
+
+def test_free_text_by_hand() -> None:
+    grid = build(pd.DataFrame({"t": [f"{i:02d}" for i in range(40)]}))
+    found = profile(pd.DataFrame({"t": ["ab", "cd", "ab", "abcde", "", None]}), grid).columns["t"]
+    assert (found.kind, found.rows, found.nulls, found.unseen_rows) == ("text", 6, 1, 0)
+    assert (found.moments.n, found.moments.mean, found.moments.maximum) == (5, 11 / 5, 5.0)
+    assert found.distinct.estimate == 4 and found.top.counts == {"2": 3, "0": 1, "5": 1}
+    assert b"abcde" not in to_bytes(profile(pd.DataFrame({"t": ["abcde"] * 9}), grid)), "no words are kept"
+    with pytest.raises(DataError, match=r"column 't'.*text on the grid"):
+        profile(pd.DataFrame({"t": [1.0]}), grid)
+
+
+kinds = st.lists(
+    st.tuples(
+        st.one_of(st.none(), st.booleans()),
+        st.one_of(st.none(), st.datetimes(pd.Timestamp("1990-01-01"), pd.Timestamp("2030-01-01"))),
+        st.one_of(st.none(), st.text(max_size=6)),
+    ),
+    max_size=20,
+)
+
+
+def kinds_of(rows: list[Any]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["b", "d", "t"])
+    return frame.astype({"b": "boolean", "d": "datetime64[us]", "t": object})
+
+
+@given(st.lists(kinds, min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_booleans_dates_and_texts_merge_to_the_whole(parts: list[list[Any]]) -> None:
+    first = {"b": [True], "d": pd.to_datetime(["2000-01-01"]), "t": ["x"]}
+    texts = build(pd.DataFrame({"t": [str(i) for i in range(50)]})).columns["t"]
+    grid = Grid(1, {**build(pd.DataFrame(first), bins=8).columns, "t": texts})
+    frames = [kinds_of(part) for part in parts]
+    merged, whole = merge([profile(f, grid) for f in frames]), profile(kinds_of(sum(parts, [])), grid)
+    assert [c.kind for c in merged.columns.values()] == ["boolean", "datetime", "text"]
+    for name, column in merged.columns.items():
+        twin = whole.columns[name]
+        assert column.counts.tolist() == twin.counts.tolist() and column.nulls == twin.nulls
+        assert column.distinct.smallest.tolist() == twin.distinct.smallest.tolist()
+        np.testing.assert_allclose(column.moments.mean, twin.moments.mean, rtol=1e-12)
+        np.testing.assert_allclose(column.moments.m2, twin.moments.m2, rtol=1e-9, atol=1e-3)
+    assert to_bytes(from_bytes(to_bytes(merged))) == to_bytes(merged)
 
 
 def test_profiles_of_different_grids_do_not_merge() -> None:

@@ -33,12 +33,14 @@ class Ranking:
 
     `part` maps the weights (cuts, R) of positives and negatives at some cuts, and those (R,) at all cuts above, to areas (R,) that add
     up over cuts; `finish` maps the whole area and the weights of all positives and negatives, each (R,), to values (R,). With
-    ``merge=np.maximum`` the greatest part counts in place of the sum; parts are then >= 0.
+    ``merge=np.maximum`` the greatest part counts in place of the sum; parts are then >= 0. With `pairs` the area is the weight of
+    all pairs of a positive above a negative, those of one score counted half: see `mlpipe.core.pairs`.
     """
 
     part: Callable[[Floats, Floats, Floats, Floats], Floats]
     finish: Callable[[Floats, Floats, Floats], Floats]
     merge: np.ufunc = np.add
+    pairs: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ def mean_cost(cost_of: Callable[[Scored], Floats]) -> Additive:
     return Additive(columns, mean)
 
 
-ROC_AUC = Ranking(_roc_part, _roc_auc)
+ROC_AUC = Ranking(_roc_part, _roc_auc, pairs=True)
 PR_AUC = Ranking(_precision_part, _pr_auc)
 LOG_LOSS = Additive(_log_losses, mean)
 BRIER = Additive(_squares, mean)

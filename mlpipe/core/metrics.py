@@ -5,12 +5,14 @@ plain value and the value of a thousand resamples at once (see `mlpipe.core.boot
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.core.catalogue import DEFAULTS, METRICS, Custom, Metric, custom, resolve, wrong_name
 from mlpipe.core.formulas import Quantile, Ranking
+from mlpipe.core.pairs import wins, worthwhile
 from mlpipe.core.scored import Floats, Scored, Task, finite_numbers
 from mlpipe.errors import DataError, UserCodeError
 
@@ -146,17 +148,21 @@ def _ranked(
     # Rows of one score and one block always weigh the same: they are counted once, which also bounds the size of a tie.
     first = np.flatnonzero(new_score | np.append(True, np.diff(codes) != 0))
     held = 1.0 if rows is None else rows[order]
-    positives = np.add.reduceat(positive * held, first)[:, None]
-    negatives = np.add.reduceat(~positive * held, first)[:, None]
+    positives, negatives = (np.add.reduceat(side * held, first) for side in (positive, ~positive))
     codes, cuts = codes[first], np.append(np.flatnonzero(new_score[first]), len(first))
+    counted = cache(partial(wins, positives, negatives, codes, cuts))
 
     def values(weights: Floats) -> Floats:
+        blocks = weights.shape[1]
+        if method.pairs and worthwhile(len(weights), blocks, len(codes)):
+            tp, fp = (weights @ np.bincount(codes, side, blocks) for side in (positives, negatives))
+            return method.finish(np.sum(weights @ counted(blocks) * weights, axis=1), tp, fp)
         drawn = np.ascontiguousarray(weights.T)
         area, tp, fp = np.zeros((3, len(weights)))
         for starts in _stretches(cuts, max(1, CELLS // max(1, len(weights)))):
             here = slice(starts[0], starts[-1])
             rows = drawn[codes[here]]
-            p, q = rows * positives[here], rows * negatives[here]
+            p, q = rows * positives[here, None], rows * negatives[here, None]
             if len(starts) <= len(rows):
                 p, q = (np.add.reduceat(x, starts[:-1] - starts[0], axis=0) for x in (p, q))
             area = method.merge(area, method.part(p, q, tp, fp))

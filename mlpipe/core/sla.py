@@ -3,11 +3,15 @@
 An indicator is a number with a limit; what lies exactly on the limit is told by its kind: "below" is missed there, "at_least" is met.
 An error budget is the share of days that may miss an indicator over a window (B. Beyer et al., "Site Reliability Engineering", 2016,
 chapter 3).
+
+A default knows noise: what lies beyond it counts as missed only where chance would hardly give as much without any fault (`CHANCE`). On few
+rows it often would, and what is seen then says nothing, neither good nor bad. A limit that the user names is taken at its word.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import Literal
 
 from mlpipe.core.distances import MAJOR
@@ -24,6 +28,12 @@ ACTING: tuple[Response, ...] = ("fall back", "block scoring")
 """Responses that change what is answered. No default asks for one: they are the user's to name."""
 SERVED = ("missing_rate", "valid_rate", "outlier_rate", "rows")
 """Indicators that are known before a day is scored, and so may keep it from being scored."""
+CHANCE = 0.01
+"""What chance gives more often than this is no miss of a default."""
+FEW_CLASSES = 10
+"""With at least this many rows of the smallest class expected at its limit, the ratio of the classes is told as it is."""
+SMALL: Mapping[int, float] = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.2, 7: 1.14, 8: 1.129, 9: 1.107}
+"""By how much the median absolute deviation of so few normal numbers is too small."""
 _WORDS: Mapping[Kind, str] = {"below": "<", "above": ">", "at_least": ">=", "at_most": "<="}
 
 
@@ -37,6 +47,8 @@ class Indicator:
         The number must be `kind` its `limit`, in the units that the name tells.
     severity, response
         What a miss means, and what is to be done.
+    named
+        Whether the limit is the user's own, and so holds on few rows too.
     """
 
     name: str
@@ -44,9 +56,18 @@ class Indicator:
     limit: float
     severity: Severity = "warning"
     response: Response = "warn"
+    named: bool = False
 
-    def judge(self, value: float | None) -> State:
-        """Whether a value meets the limit; None and nan are "unknown", which is neither met nor missed."""
+    def judge(self, value: float | None, chance: float = 0.0) -> State:
+        """Whether a value meets the limit.
+
+        Parameters
+        ----------
+        value
+            None and nan are "unknown", which is neither met nor missed.
+        chance
+            Probability of as bad a value without a fault, in [0, 1]: a miss of a default that is likelier than `CHANCE` is unknown.
+        """
         if value is None or math.isnan(value):
             return "unknown"
         met = {
@@ -55,7 +76,7 @@ class Indicator:
             "at_least": value >= self.limit,
             "at_most": value <= self.limit,
         }[self.kind]
-        return "met" if met else "missed"
+        return "met" if met else "unknown" if chance > CHANCE and not self.named else "missed"
 
     @property
     def asked(self) -> str:
@@ -73,17 +94,21 @@ DEFAULTS: Mapping[str, Indicator] = {
         Indicator("missing_rate", "below", 0.01),
         Indicator("valid_rate", "above", 0.999),
         Indicator("outlier_rate", "below", 0.02),
+        Indicator("volume", "at_least", 0.75),
         Indicator("label_coverage", "above", 0.95),
+        Indicator("labels_overdue", "below", 0.05),
         Indicator("class_ratio", "below", 20.0),
         Indicator("psi", "below", MAJOR, "warning", "retrain"),
         Indicator("score_js", "below", 0.1),
         Indicator("age_hours", "below", 24.0, "critical", "page"),
+        Indicator("performance_fall", "below", 1.0),
     )
 }
-"""Share of missing values, share of rows that keep the schema, share of outliers, share of ripe rows with a label, majority to
-minority class, PSI of a watched column (its calibrated limit goes first), Jensen-Shannon distance of the score, and age of the newest
-rows in hours. A floor of performance and of rows has no default: both are the user's to name. Nor has any default a response of
-`ACTING`: on a day of a hundred rows a single one that breaks its schema misses its level, and it is left out of the scores already."""
+"""Share of missing values, share of rows that keep the schema, share of outliers, rows against those usual on such a day (the smaller over
+the greater), share of ripe rows with a label, share of labels that are late, majority to minority class, PSI of a watched column (its
+calibrated limit goes first), Jensen-Shannon distance of the score, age of the newest rows in hours, and fall of the primary metric below
+the evaluation, in widths of its interval there. A floor of performance and of rows has no default: both are the user's to name. Nor has
+any default a response of `ACTING`: a row that breaks its schema is left out of the scores already."""
 FLOORS: Mapping[str, Indicator] = {
     i.name: i
     for i in (
@@ -140,6 +165,7 @@ def judged(
     indicators: Mapping[str, Indicator] = DEFAULTS,
     *,
     psi_limits: Mapping[str, float] | None = None,
+    chances: Mapping[str, float] | None = None,
 ) -> tuple[Verdict, ...]:
     """Verdicts of one day, in the order of the values.
 
@@ -151,6 +177,8 @@ def judged(
         By name.
     psi_limits
         Calibrated limits by column; where there is none, the limit of ``psi`` holds.
+    chances
+        By name as the values: how likely as bad a value is without a fault, in [0, 1]; 0 where it is not given.
 
     Raises
     ------
@@ -166,9 +194,98 @@ def judged(
                 f"There is no indicator for '{name}'.", fix=did_you_mean(name, sorted(indicators))
             )
         limit = (psi_limits or {}).get(column, known.limit) if base == "psi" else known.limit
-        asked = Indicator(name, known.kind, limit, known.severity, known.response)
-        found.append(Verdict(asked, value, asked.judge(value)))
+        asked = replace(known, name=name, limit=limit)
+        found.append(Verdict(asked, value, asked.judge(value, (chances or {}).get(name, 0.0))))
     return tuple(found)
+
+
+def share_by_chance(bad: float, rows: float, limit: float) -> float:
+    """Chance of as great a share of bad rows as was seen, if the true share lies on the limit; 0 where it is no question of chance.
+
+    Parameters
+    ----------
+    bad
+        Share of the rows that are bad, in [0, 1].
+    rows
+        Rows, >= 0.
+    limit
+        Share that may be bad, in (0, 1).
+
+    Returns
+    -------
+    float
+        With so many rows that the limit allows at least one bad one, a share is what it is: 0. With fewer, the binomial probability of
+        `bad` x `rows` or more, and 1 for a single row, which alone would miss the limit whatever it says.
+    """
+    if rows * limit >= 1.0 - 1e-9:
+        return 0.0
+    count = bad * rows
+    return 1.0 if count < 2.0 - 1e-9 else _at_least(count, rows, limit)
+
+
+def ratio_by_chance(counts: Sequence[int], limit: float) -> float:
+    """Chance of so few rows of the smallest class beside the greatest, if the true one lies on the limit; 0 where enough are expected."""
+    if len(counts) < 2 or not any(counts):
+        return 0.0
+    least, rows = min(counts), min(counts) + max(counts)
+    share = 1.0 / (1.0 + limit)
+    return 0.0 if rows * share >= FEW_CLASSES else 1.0 - _at_least(least + 1.0, rows, share)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a count usually is: the median of some earlier ones, their spread as a standard deviation, and how many they were."""
+
+    median: float
+    spread: float
+    counted: int
+
+    def chance(self, count: float) -> float:
+        """Chance of a count as far from the median, if counts are normal and the median is off as a mean of as many would be."""
+        if self.spread <= 0.0:
+            return 1.0
+        off = abs(count - self.median) / (self.spread * math.sqrt(1.0 + 1.0 / self.counted))
+        return math.erfc(off / math.sqrt(2.0))
+
+
+def usual(counts: Sequence[float]) -> Usual:
+    """What counts usually are, whatever a few of them were.
+
+    Parameters
+    ----------
+    counts
+        At least one, each >= 0.
+
+    Returns
+    -------
+    Usual
+        The spread is 1.4826 times the median absolute deviation, which for normal counts is their standard deviation (F. Hampel, "The
+        influence curve and its role in robust estimation", J. American Statistical Association 69, 1974), times `SMALL` for few counts
+        (C. Croux, P. Rousseeuw, "Time-efficient algorithms for two highly robust estimators of scale", COMPSTAT 1992), and at least
+        that of a Poisson count, the root of the median.
+
+    Raises
+    ------
+    DataError
+        No counts.
+    """
+    if not counts:
+        raise DataError("What is usual cannot be told from no counts.")
+    middle = median(counts)
+    number = len(counts)
+    small = SMALL.get(number, number / (number - 0.8) if number > 1 else 1.0)
+    spread = 1.4826 * small * median(abs(c - middle) for c in counts)
+    return Usual(middle, max(spread, math.sqrt(max(middle, 0.0))), number)
+
+
+def _at_least(count: float, rows: float, share: float) -> float:
+    """Binomial probability of a count or more, as the incomplete beta function has it; a count need not be whole."""
+    if count > rows:
+        return 0.0
+    # scipy is slow to import, and whoever only reads a specification judges nothing.
+    from scipy.special import betainc
+
+    return float(betainc(count, rows - count + 1.0, share))
 
 
 def budget(states: Sequence[State], target: float, window: int = 0) -> Budget:

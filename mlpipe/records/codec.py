@@ -174,6 +174,10 @@ class Head:
         """This materialization as an input of which no output was read: what it says of itself was enough."""
         return Input(asset=self.asset, partition=self.partition, record=self.record, event=self.event)
 
+    def compared(self, name: str) -> Input:
+        """As `seen`, of a day that is only held beside another, under a name that says as what."""
+        return self.seen().model_copy(update={"name": name})
+
 
 HEAD_DATA = "head"
 """Key of `Record.data` whose (small) value travels in the event, for the stages downstream."""

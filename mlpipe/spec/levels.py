@@ -12,7 +12,15 @@ from mlpipe.spec.nodes import Duration, Float, KeyPath, Name, Node, Wrong, choic
 FRAMES = ("features", "predictions", "labels")
 """What an indicator of one's own may read, by the name of its parameter: a day's rows."""
 KINDS: tuple[Kind, ...] = ("below", "above", "at_least", "at_most")
-SHARES = ("missing_rate", "valid_rate", "outlier_rate", "label_coverage", "score_js")
+SHARES = (
+    "missing_rate",
+    "valid_rate",
+    "outlier_rate",
+    "volume",
+    "label_coverage",
+    "labels_overdue",
+    "score_js",
+)
 Stand = Literal["previous", "rule", "constant", "off"]
 
 
@@ -83,7 +91,7 @@ class OwnLevel(Node):
     def indicator(self, name: str) -> Indicator:
         """As what is asked."""
         kind = next(k for k in KINDS if getattr(self, k) is not None)
-        return Indicator(name, kind, float(getattr(self, kind)), self.severity, self.response)
+        return Indicator(name, kind, float(getattr(self, kind)), self.severity, self.response, True)
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -121,7 +129,13 @@ class Levels(Node):
     )
     valid_rate: Asked = Field(default=Level(), description="share of rows that keep the contract; > 0.999")
     outlier_rate: Asked = Field(default=Level(), description="share of values outside 'usual'; < 0.02")
+    volume: Asked = Field(
+        default=Level(), description="rows against those usual on such a day, smaller over greater; >= 0.75"
+    )
     label_coverage: Asked = Field(default=Level(), description="share of ripe rows with a label; > 0.95")
+    labels_overdue: Asked = Field(
+        default=Level(), description="share of labels that are late, by what is declared and usual; < 0.05"
+    )
     class_ratio: Asked = Field(default=Level(), description="majority to minority class; < 20")
     psi: Asked = Field(
         default=Level(), description="PSI of a watched column; < its calibrated limit, or 0.25"
@@ -129,6 +143,10 @@ class Levels(Node):
     score_js: Asked = Field(default=Level(), description="Jensen-Shannon distance of the score; < 0.1")
     age_hours: Asked = Field(
         default=Level(), description="age of the newest rows; < 24, for hourly partitions < 0.25"
+    )
+    performance_fall: Asked = Field(
+        default=Level(),
+        description="fall of the realised primary metric below the evaluation, in widths of its interval there; < 1",
     )
     performance: Asked = Field(
         default=None, description="floor (for an error: ceiling) of the realised primary metric"
@@ -198,6 +216,7 @@ class Levels(Node):
                 known if level.limit is None else level.limit,
                 level.severity or default.severity,
                 level.response or response,
+                level.limit is not None,
             )
         return found | {n: o.indicator(n) for n, o in self.own.items()}
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from mlpipe.ledger.fold import State, Version
 from mlpipe.records.codec import from_bytes
-from mlpipe.records.record import Record
+from mlpipe.records.record import MetricValue, Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stores.bundles import Bundle
@@ -50,6 +50,24 @@ def opened(spec: PipelineSpec, version: Version | None, ctx: Context) -> Champio
 def _bundle(store: Store, bundle: str, trusted: tuple[str, ...]) -> Bundle:
     """A champion's bundle, loaded and proven once a process: each step of a night asks for the same."""
     return store.get_bundle(bundle, trusted=trusted)
+
+
+def evaluation_of(spec: PipelineSpec, champion: Champion, ctx: Context) -> Record | None:
+    """The record on which a version was let into the ledger; None where the ledger names none."""
+    name = champion.version.details.get("evaluation_record")
+    return _evaluation(ctx.store, spec.name, str(name)) if name else None
+
+
+@lru_cache(maxsize=4)
+def _evaluation(store: Store, pipeline: str, name: str) -> Record:
+    """Once a process: every day that a version is watched asks for the same."""
+    return from_bytes(store.get_record(pipeline, name), name)
+
+
+def promise(evaluation: Record | None, metric: str) -> MetricValue | None:
+    """A metric with its interval, as an evaluation found it; None where it did not."""
+    found = evaluation.metrics if evaluation is not None else ()
+    return next((m for m in found if m.name == metric and m.low is not None), None)
 
 
 def training_keys(champion: Champion) -> tuple[str, ...]:

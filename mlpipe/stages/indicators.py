@@ -15,8 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.core.metrics import METRICS
-from mlpipe.core.sla import Budget, Indicator, State, budget
+from mlpipe.core.sla import DEFAULTS, Budget, Indicator, State, budget, share_by_chance
 from mlpipe.errors import MlpipeError
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
@@ -25,8 +24,6 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context, record_of
 from mlpipe.stages.deadline import deadline
 from mlpipe.stages.frames import TIME
-from mlpipe.stages.judging.asked import names_of
-from mlpipe.stages.judging.rivals import own_metrics
 from mlpipe.stages.sources import call_any, defined
 
 MOST = 1000
@@ -35,18 +32,33 @@ MOST = 1000
 
 @dataclass(frozen=True)
 class Value:
-    """A number, or why there is none."""
+    """A number, or why there is none; and the chance of as bad a one without any fault, where that is a question."""
 
     number: float | None = None
     why: str = ""
+    chance: float = 0.0
+
+    @property
+    def doubt(self) -> str:
+        """Why a number that lies beyond its limit may be no miss."""
+        return (
+            f"so few rows that chance alone gives as much (p = {self.chance:.2g})"
+            if self.number is not None
+            else ""
+        )
+
+
+def share_of(name: str, value: float, rows: float) -> Value:
+    """A share of rows as the value of a default indicator, with the chance of as bad a one where rows are few."""
+    default = DEFAULTS[name]
+    good = default.kind == "above"
+    bad, limit = (1.0 - value, 1.0 - default.limit) if good else (value, default.limit)
+    return Value(value, chance=share_by_chance(bad, rows, limit))
 
 
 def asked(spec: PipelineSpec, task: str | None = None) -> dict[str, Indicator]:
     """What is asked of a day, by name. The task says which metric is primary, and so whether its level is a floor."""
-    better = "higher"
-    if task is not None:
-        primary = names_of(spec, task)[0]
-        better = (own_metrics(spec).get(primary) or METRICS[primary]).better
+    better = "higher" if task is None else spec.measures.primary(task).better
     retrain = spec.retrain
     drift = retrain is not None and retrain.drift is not None
     return spec.levels.indicators(
@@ -66,9 +78,9 @@ def validated(spec: PipelineSpec, key: str, ctx: Context) -> tuple[dict[str, Val
     if head is None or spec.primary not in counts:
         return dict.fromkeys(("valid_rate", "rows", "outlier_rate"), Value(None, "not validated")), ()
     kept = {n: c["kept"] + c.get("repaired", 0) for n, c in counts.items()}
-    shares = [kept[n] / c["raw"] for n, c in counts.items() if c["raw"]]
+    shares = [(kept[n] / c["raw"], c["raw"]) for n, c in counts.items() if c["raw"]]
     found = {
-        "valid_rate": Value(min(shares)) if shares else Value(None, "no rows came"),
+        "valid_rate": share_of("valid_rate", *min(shares)) if shares else Value(None, "no rows came"),
         "rows": Value(float(kept[spec.primary])),
         "outlier_rate": _outliers(spec, head, kept, ctx),
     }
@@ -82,7 +94,9 @@ def _outliers(spec: PipelineSpec, head: Head, kept: Mapping[str, int], ctx: Cont
     counts: Mapping[str, Mapping[str, int]] = record_of(ctx, head, spec.name).data.get("outliers") or {}
     looked = sum(kept.get(source, 0) * len(columns) for source, columns in counts.items())
     odd = sum(n for columns in counts.values() for n in columns.values())
-    return Value(odd / looked) if looked else Value(None, "no values to look at")
+    if not looked:
+        return Value(None, "no values to look at")
+    return share_of("outlier_rate", odd / looked, max(kept.get(source, 0) for source in counts))
 
 
 def missing(spec: PipelineSpec, rows: pd.DataFrame, names: Sequence[str]) -> Value:
@@ -90,7 +104,7 @@ def missing(spec: PipelineSpec, rows: pd.DataFrame, names: Sequence[str]) -> Val
     counted = [n for n in names if n in rows and n not in spec.features.missing]
     if not counted or not len(rows):
         return Value(None, "no values to look at")
-    return Value(float(rows[counted].isna().to_numpy().mean()))
+    return share_of("missing_rate", float(rows[counted].isna().to_numpy().mean()), len(rows))
 
 
 def own(spec: PipelineSpec, key: str, frames: Mapping[str, pd.DataFrame], *, early: bool) -> dict[str, Value]:

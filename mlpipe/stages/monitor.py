@@ -50,7 +50,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "standing": None if watch.before is None else drift.told(watch.before),
             "as_of": ctx.run.as_of if unripe else None,
         }
-        told = levels.known(spec, key, watch.keys, ctx)
+        told = levels.known(spec, key, watch, ctx)
         params["levels"] = told.params(spec)
         read = (*watch.inputs(), *estimated.inputs(spec, watch, ctx), *told.read)
         work = partial(_work, spec, key, watch, told, ctx)
@@ -118,4 +118,4 @@ def _joined(parts: Sequence[Any]) -> dict[str, Any]:
     return out
 
 
-STAGE = Stage("monitor", "monitor", "4", plans)
+STAGE = Stage("monitor", "monitor", "5", plans)

@@ -17,7 +17,7 @@ from mlpipe.stages.context import Context
 from mlpipe.stages.frames import ROW, TIME
 from mlpipe.stages.indicators import missing, newest, own, visible
 from mlpipe.stages.runner import Plan, Result, Stage, stored
-from mlpipe.stages.serving import Answer, Guard, answered, early, guard, levels_of
+from mlpipe.stages.serving import Answer, Guard, answered, early, guard, levels_of, unknown
 from mlpipe.stores.bundles import Bundle
 
 
@@ -93,7 +93,7 @@ def _work(
             "raw": (head.data or {}).get("raw"),
             "newest": newest(spec, rows),
             "levels": levels_of(verdicts),
-            "unknown": {n: v.why for n, v in {**guarded.known, **values}.items() if v.number is None},
+            "unknown": unknown(verdicts, {**guarded.known, **values}),
             **served,
         },
     }
@@ -176,4 +176,4 @@ def columns_of(bundle: Bundle, scores: np.ndarray) -> dict[str, Any]:
     }
 
 
-STAGE = Stage("predict", "predictions", "2", plans)
+STAGE = Stage("predict", "predictions", "3", plans)

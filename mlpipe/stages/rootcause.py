@@ -10,13 +10,12 @@ from mlpipe.core.abreast import basis
 from mlpipe.core.causes import Cause, Change, Evidence, Moved, cause
 from mlpipe.core.coarse import coarse_bins, grouped
 from mlpipe.core.drift import compare
-from mlpipe.core.metrics import METRICS
 from mlpipe.core.onset import onset
 from mlpipe.core.profile import Profile, merge
 from mlpipe.core.told import flipped, told_by, unforeseen
-from mlpipe.records.codec import Head, from_bytes
+from mlpipe.records.codec import Head
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.champions import Champion, opened
+from mlpipe.stages.champions import Champion, evaluation_of, opened, promise
 from mlpipe.stages.context import Context, record_of
 from mlpipe.stages.dataset import LABEL, Encoding, met
 from mlpipe.stages.frames import ROW, stacked
@@ -119,16 +118,13 @@ def _fell(spec: PipelineSpec, champion: Champion | None, data: Mapping[str, Any]
     It fell when it lies further below the evaluation than the whole width of the evaluation's interval: two intervals as wide then part.
     """
     name, now = str(data.get("primary")), data.get("rolling")
-    if champion is None or now is None or name not in METRICS:
+    metric = spec.measures.get(name)
+    if champion is None or now is None or metric is None:
         return ""
-    record = champion.version.details.get("evaluation_record")
-    if not record:
-        return ""
-    judged = from_bytes(ctx.store.get_record(spec.name, str(record)), str(record))
-    then = next((m for m in judged.metrics if m.name == name and m.low is not None), None)
+    then = promise(evaluation_of(spec, champion, ctx), name)
     if then is None or then.low is None or then.high is None:
         return ""
-    if METRICS[name].sign * (then.value - now) <= then.high - then.low:
+    if metric.sign * (then.value - now) <= then.high - then.low:
         return ""
     return f"{name} is {now:.4g} over the window, {then.value:.4g} [{then.low:.4g}, {then.high:.4g}] at the evaluation"
 

@@ -1,5 +1,6 @@
 """Who answers on a day: the champion, what stands in for it, or nobody. Decided from what is known before the day is scored."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,7 +50,7 @@ class Guard:
     def params(self, spec: PipelineSpec) -> dict[str, Any]:
         """What of it decides a day's result."""
         return {
-            "asked": {n: [str(i), i.severity, i.response] for n, i in self.indicators.items()},
+            "asked": {n: [str(i), i.severity, i.response, i.named] for n, i in self.indicators.items()},
             "known": {n: v.number for n, v in self.known.items()},
             "standing": {n: d.key for n, d in self.standing.items()},
             "fallback": spec.levels.fallback,
@@ -156,13 +157,27 @@ class Answer:
 
 def levels_of(verdicts: Sequence[Verdict]) -> dict[str, list[Any]]:
     """Values and states by indicator."""
-    return {v.indicator.name: [v.value if v.state != "unknown" else None, v.state] for v in verdicts}
+    return {
+        v.indicator.name: [v.value if v.value is not None and math.isfinite(v.value) else None, v.state]
+        for v in verdicts
+    }
 
 
 def early(guarded: Guard, values: Mapping[str, Value]) -> tuple[Verdict, ...]:
     """What is asked before scoring, judged; of what was not looked at nothing is known."""
-    numbers = {n: v.number for n, v in {**guarded.known, **values}.items()}
-    return judged({n: numbers.get(n) for n in guarded.indicators}, guarded.indicators)
+    seen = {**guarded.known, **values}
+    numbers = {n: seen[n].number if n in seen else None for n in guarded.indicators}
+    return judged(numbers, guarded.indicators, chances={n: v.chance for n, v in seen.items()})
+
+
+def unknown(verdicts: Sequence[Verdict], values: Mapping[str, Value]) -> dict[str, str]:
+    """Why some of what was asked is not known, by indicator."""
+    told = {
+        v.indicator.name: values[v.indicator.name]
+        for v in verdicts
+        if v.state == "unknown" and v.indicator.name in values
+    }
+    return {n: why for n, v in told.items() if (why := v.why or v.doubt)}
 
 
 def missed(verdicts: Sequence[Verdict], fixes: str = "") -> tuple[Found, ...]:

@@ -1,8 +1,12 @@
 """Service levels: a pair of inputs for each default, just inside and just outside, and budgets by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, norm
 
 from mlpipe.core.sla import (
     ACTING,
@@ -14,6 +18,9 @@ from mlpipe.core.sla import (
     budget,
     class_ratio,
     judged,
+    ratio_by_chance,
+    share_by_chance,
+    usual,
 )
 from mlpipe.errors import DataError
 
@@ -29,6 +36,8 @@ from mlpipe.errors import DataError
         ("psi", 0.25, -1, "retrain"),
         ("score_js", 0.1, -1, "warn"),
         ("age_hours", 24.0, -1, "page"),
+        ("labels_overdue", 0.05, -1, "warn"),
+        ("performance_fall", 1.0, -1, "warn"),
     ],
 )
 def test_defaults_at_their_limits(name: str, limit: float, better: int, response: str) -> None:
@@ -39,7 +48,7 @@ def test_defaults_at_their_limits(name: str, limit: float, better: int, response
 
 
 def test_every_default_has_its_pair() -> None:
-    assert len(DEFAULTS) == 8 and HOURLY_AGE * 60 == 15
+    assert len(DEFAULTS) == 11 and HOURLY_AGE * 60 == 15
 
 
 def test_no_default_changes_what_is_answered() -> None:
@@ -90,6 +99,58 @@ def test_budgets_by_hand() -> None:
     assert budget([], 0.99).spent == 0.0 and not budget(["met"], 1.0).exhausted
     with pytest.raises(DataError, match="target"):
         budget([], 1.1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "rows", "limit", "chance"),
+    [
+        # One row of ten is a tenth, and would miss any limit.
+        (0.1, 10, 0.01, 1.0),
+        # Two of a hundred where one in a thousand may be bad: 1 - 0.999^100 - 100 * 0.001 * 0.999^99.
+        (0.02, 100, 0.001, 1 - 0.999**100 - 0.1 * 0.999**99),
+        # A limit that allows a row is taken as it is.
+        (0.02, 100, 0.01, 0.0),
+        (0.0, 0, 0.01, 1.0),
+    ],
+)
+def test_a_share_of_few_rows_by_hand(bad: float, rows: float, limit: float, chance: float) -> None:
+    assert share_by_chance(bad, rows, limit) == pytest.approx(chance)
+
+
+@given(st.integers(2, 99), st.integers(2, 99), st.floats(1e-4, 0.009))
+def test_the_chance_of_a_share_is_the_binomial_one(bad: int, rows: int, limit: float) -> None:
+    expected = binom.sf(bad - 1, rows, limit)
+    assert share_by_chance(min(1.0, bad / rows), rows, limit) == pytest.approx(
+        binom.sf(rows - 1, rows, limit) if bad > rows else expected, abs=1e-12
+    )
+
+
+def test_a_ratio_of_few_rows_is_told_by_chance() -> None:
+    # None of fifty where one in 21 is the limit: 0.0872.
+    assert ratio_by_chance([50, 0], 20.0) == pytest.approx((20 / 21) ** 50)
+    assert ratio_by_chance([150, 3], 20.0) == pytest.approx(binom.cdf(3, 153, 1 / 21))
+    assert ratio_by_chance([400, 10], 20.0) == 0.0 and ratio_by_chance([7], 20.0) == 0.0
+
+
+def test_a_default_knows_noise_and_a_limit_that_is_named_holds() -> None:
+    values, chances = {"missing_rate": 0.02, "psi:hours": 0.3}, {"missing_rate": 0.4, "psi:hours": 0.011}
+    assert [v.state for v in judged(values, chances=chances)] == ["unknown", "unknown"]
+    assert [v.response for v in judged(values, chances=chances)] == [None, None]
+    assert [v.state for v in judged(values, chances=dict.fromkeys(values, 0.01))] == ["missed", "missed"]
+    named = {n: replace(i, named=True) for n, i in DEFAULTS.items()}
+    assert [v.state for v in judged(values, named, chances=chances)] == ["missed", "missed"]
+    assert judged({"missing_rate": 0.005}, chances={"missing_rate": 1.0})[0].state == "met"
+
+
+def test_what_is_usual_by_hand() -> None:
+    found = usual([100, 104, 96, 500, 98])
+    # Deviations from the median 100: 0, 4, 4, 400, 2; the root of 100 is greater than 1.4826 * 1.206 * 4.
+    assert (found.median, found.spread, found.counted) == (100, 10.0, 5)
+    assert found.chance(70) == pytest.approx(2 * norm.sf(3 / math.sqrt(1.2)))
+    assert usual([100, 200, 300, 400, 500]).spread == pytest.approx(1.4826 * 1.206 * 100)
+    assert usual([0, 0]).chance(5) == 1.0
+    with pytest.raises(DataError, match="no counts"):
+        usual([])
 
 
 def test_class_ratio() -> None:

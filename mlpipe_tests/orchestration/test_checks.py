@@ -35,8 +35,8 @@ def test_each_partition_has_its_own_result_after_a_range_and_after_one_day(world
     assert told(world, by_run[NEXT], "contract") == {NEXT: True}
     assert told(world, world.events("model")[0].run_id, "gates") == {TRAIN_AT: True}
     assert told(world, by_run[NEXT], "drift") == {NEXT: True}
-    # Of so few rows the Jensen-Shannon distance of the score is above its default limit of 0.1.
-    assert told(world, by_run[NEXT], "service_levels") == {NEXT: False}
+    # Of so few rows the Jensen-Shannon distance of the score is above 0.1 by chance, and that is no miss.
+    assert told(world, by_run[NEXT], "service_levels") == {NEXT: True}
 
 
 def test_a_day_that_breaks_its_contract_fails_alone(tmp_path: Path, on: dg.DagsterInstance) -> None:

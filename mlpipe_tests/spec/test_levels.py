@@ -50,11 +50,11 @@ def test_a_number_is_a_limit_null_is_off_and_a_mapping_says_the_rest() -> None:
         performance=0.7,
         own={"late": {"function": late, "at_most": 3, "response": "page"}},
     )
-    assert found["missing_rate"] == Indicator("missing_rate", "below", 0.05)
+    assert found["missing_rate"] == Indicator("missing_rate", "below", 0.05, named=True)
     assert not {"class_ratio", "score_js"} & found.keys()
     assert found["valid_rate"] == Indicator("valid_rate", "above", 0.999, "critical", "block scoring")
     assert str(found["rows"]) == "rows >= 500" and found["rows"].response == "page"
-    assert found["late"] == Indicator("late", "at_most", 3.0, "warning", "page")
+    assert found["late"] == Indicator("late", "at_most", 3.0, "warning", "page", named=True)
     error = Levels(performance=3).indicators("day", drift=True, retrain=True, better="lower")
     assert str(error["performance"]) == "performance <= 3"
 

@@ -68,6 +68,8 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section
         data={
             "alarms": list(moved.raised),
             "thresholds": {n: limits.get(n) for n in watched},
+            "chances": {n: _known(moved.drifts[n].p) for n in watched if n in moved.drifts},
+            "score_chance": _known(score.chi2_p) if score is not None else None,
             "not_watched": {
                 n: moved.reference.excluded.get(n, "not in 'watch'")
                 for n in watch.champion.bundle.feature_names

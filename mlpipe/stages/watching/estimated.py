@@ -10,15 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from mlpipe.core.estimated import NAMES, Estimated, Estimator, learned
-from mlpipe.core.metrics import METRICS
 from mlpipe.core.scored import Scored
-from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Input, MetricValue, Output, Record
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.champions import Champion
+from mlpipe.stages.champions import Champion, evaluation_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.frames import DAY, stacked
-from mlpipe.stages.judging.asked import names_of
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch
 from mlpipe.stores.store import Store
@@ -49,8 +46,8 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context, performanc
     why = reason(spec, watch)
     if why:
         return Section(data={"estimated": {"why": why}})
-    primary = names_of(spec, watch.champion.bundle.task)[0]
-    names = [n for n in names_of(spec, "binary") if _estimable(n, watch.champion)]
+    primary = spec.measures.primary(watch.champion.bundle.task).name
+    names = [n for n in spec.measures.names("binary") if _estimable(spec, n, watch.champion)]
     days = own_days(watch)
     estimator = _estimator(
         ctx.store, _scored(_evaluation(spec, watch.champion, ctx)).id, watch.champion, spec.seed
@@ -69,7 +66,7 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context, performanc
                 value=e.value,
                 low=_known(e.low),
                 high=_known(e.high),
-                better=METRICS[n].better,
+                better=spec.measures.of(n).better,
                 split=split,
             )
             for span, split in (("day", "estimated"), ("window", "estimated_window"))
@@ -89,19 +86,21 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context, performanc
 def reason(spec: PipelineSpec, watch: Watch) -> str:
     """Why there is no estimate; empty where there is one."""
     bundle = watch.champion.bundle
-    primary = names_of(spec, bundle.task)[0]
+    primary = spec.measures.primary(bundle.task).name
     if bundle.task != "binary":
         return f"not estimated: confidence tells how well a binary model does, and this one is {bundle.task}"
-    if not _estimable(primary, watch.champion):
+    if not _estimable(spec, primary, watch.champion):
         return f"not estimated: {primary} is the primary metric; what can be estimated is {', '.join(NAMES)}"
     if not own_days(watch):
         return "not estimated: the champion answered on no day of the window"
     return ""
 
 
-def _estimable(name: str, champion: Champion) -> bool:
+def _estimable(spec: PipelineSpec, name: str, champion: Champion) -> bool:
     """Whether there is an estimate of this metric: labels come from scores by a threshold alone."""
-    return name in NAMES and (METRICS[name].needs != "label" or champion.bundle.threshold is not None)
+    return name in NAMES and (
+        spec.measures.of(name).needs != "label" or champion.bundle.threshold is not None
+    )
 
 
 def own_days(watch: Watch) -> list[str]:
@@ -112,12 +111,9 @@ def own_days(watch: Watch) -> list[str]:
 
 def _evaluation(spec: PipelineSpec, champion: Champion, ctx: Context) -> Record:
     """The record on which the version was let into the ledger."""
-    return _opened(ctx.store, spec.name, str(champion.version.details["evaluation_record"]))
-
-
-@lru_cache(maxsize=4)
-def _opened(store: Store, pipeline: str, name: str) -> Record:
-    return from_bytes(store.get_record(pipeline, name), name)
+    record = evaluation_of(spec, champion, ctx)
+    assert record is not None
+    return record
 
 
 def _scored(evaluation: Record) -> Output:

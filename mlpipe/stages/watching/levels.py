@@ -7,32 +7,33 @@ the check ``service_levels`` and in an alert.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlpipe.core.distances import MAJOR
-from mlpipe.core.sla import Budget, Indicator, State, Verdict, class_ratio, judged
-from mlpipe.records.codec import Head, digest
+from mlpipe.core.sla import Budget, Indicator, State, Verdict, judged
+from mlpipe.records.codec import digest
 from mlpipe.records.record import Found, Input, MetricValue
-from mlpipe.spec.calendar import UNITS
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
-from mlpipe.stages.dataset import Encoding
-from mlpipe.stages.frames import KNOWN, ROW, TIME
-from mlpipe.stages.indicators import Day, Value, asked, before, budgets, history, own, visible
-from mlpipe.stages.outcomes import RIPE
+from mlpipe.stages.indicators import Day, Value, asked, before, budgets, history
 from mlpipe.stages.runner import stored
+from mlpipe.stages.watching.clocked import told_by_clock
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch
-from mlpipe.stores.store import Store
+from mlpipe.stages.watching.values import FALL, PERFORMANCE, SCORE_JS, promised, values_of
+from mlpipe.stages.watching.volume import VOLUME, volume
 
-AGE, PSI, SCORE_JS, PERFORMANCE = "age_hours", "psi", "score_js", "performance"
-RUNBOOKS: Mapping[str, str] = {PSI: "drift", SCORE_JS: "drift", PERFORMANCE: "performance"}
+PSI = "psi"
+NOT_ASKED = Value(None, "not asked before scoring")
+RUNBOOKS: Mapping[str, str] = {
+    PSI: "drift",
+    SCORE_JS: "drift",
+    PERFORMANCE: "performance",
+    FALL: "performance",
+}
 """Runbook of an indicator in docs/runbooks; of all others ``data``."""
 SHOWN = 28
 """So many days are kept where a person looks at them."""
@@ -49,76 +50,71 @@ class Known:
     before
         Watched days that its budgets reach.
     today
-        Values and states that were asked before the day was scored.
-    age
-        Hours since the newest rows.
+        Values and states that were asked before the day was scored, and its volume.
+    clocked
+        What the run's clock tells: hours since the newest rows, labels that are late.
+    volume
+        Rows of the day, what is usual, and the days that tell it.
     served
         Who answered on the day, and why, where it was not simply the champion.
     by_others
         Partitions of the window that were answered by another than the champion.
+    promised
+        The primary metric at the champion's evaluation.
     read
         Heads that were read for it.
     """
 
     before: tuple[Day, ...] = ()
     today: Mapping[str, Value] = field(default_factory=dict)
-    age: Value = Value(None, "not looked at")
+    clocked: Mapping[str, Value] = field(default_factory=dict)
+    volume: Mapping[str, Any] = field(default_factory=dict)
     served: Mapping[str, Any] = field(default_factory=dict)
     by_others: tuple[str, ...] = ()
+    promised: MetricValue | None = None
     read: tuple[Input, ...] = ()
 
     def params(self, spec: PipelineSpec) -> dict[str, Any]:
         """What of it decides the result of watching the day, and what is asked."""
+        then = self.promised
         return {
-            "asked": {n: [str(i), i.severity, i.response] for n, i in asked(spec).items()},
+            "asked": {n: [str(i), i.severity, i.response, i.named] for n, i in asked(spec).items()},
             "budget": spec.levels.budget.model_dump(mode="json"),
             "before": digest([d.plain() for d in self.before]),
-            "today": {n: v.number for n, v in self.today.items()},
-            "age": self.age.number,
+            "today": {n: [v.number, v.chance] for n, v in {**self.today, **self.clocked}.items()},
+            "volume": self.volume,
             "by_others": self.by_others,
+            "promised": None if then is None else [then.value, then.low, then.high],
         }
 
 
-def known(spec: PipelineSpec, key: str, keys: Sequence[str], ctx: Context) -> Known:
-    """What is known of partition `key`; `keys` are those of its window."""
-    heads = ctx.heads.find(f"{spec.name}/predictions", list(dict.fromkeys((*keys, key))))
+def known(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Known:
+    """What is known of partition `key`."""
+    heads = ctx.heads.find(f"{spec.name}/predictions", list(dict.fromkeys((*watch.keys, key))))
     day = (heads[key].data or {}) if key in heads else {}
     served = {k: (h.data or {}).get("served") or {} for k, h in heads.items()}
     why = day.get("unknown") or {}
     seen = heads[key].seen() if key in heads else None
     days = history(spec, before(spec, key), ctx)
+    rows, facts, alike = volume(spec, key, ctx)
+    clocked, due = told_by_clock(spec, key, watch.champion, heads, ctx)
     return Known(
         before=days,
-        today={n: Value(value, why.get(n, "")) for n, (value, _) in (day.get("levels") or {}).items()},
-        age=_age(spec, key, heads, ctx),
+        today={
+            # What was in doubt then is in doubt.
+            **{
+                n: Value(value, why.get(n, ""), float(state == "unknown"))
+                for n, (value, state) in (day.get("levels") or {}).items()
+            },
+            VOLUME: rows,
+        },
+        clocked=clocked,
+        volume=facts,
         served=served.get(key, {}),
         by_others=tuple(k for k, who in served.items() if who.get("by", "champion") != "champion"),
-        read=(*(() if seen is None else (seen,)), *(d.read for d in days)),
+        promised=promised(spec, watch, ctx),
+        read=(*(() if seen is None else (seen,)), *(d.read for d in days), *alike, *due),
     )
-
-
-def _age(spec: PipelineSpec, key: str, predictions: Mapping[str, Head], ctx: Context) -> Value:
-    """Hours from the newest rows to the run's clock.
-
-    Told on the newest partition of that clock alone: an older one is made late by whoever makes it late, and says nothing about the
-    source. One that is watched again keeps what was told when it was the newest. Where a day has no rows, the age is that of the
-    newest row before it.
-    """
-    now, window = ctx.run.as_of, spec.partitions.window(key)
-    if (
-        spec.partitions.every != "none"
-        and not window.start <= now < window.end + UNITS[spec.partitions.every]
-    ):
-        head = ctx.heads.find(f"{spec.name}/monitor", [key]).get(key)
-        told = ((head.data or {}).get("levels") or {}).get(AGE) if head is not None else None
-        if told is not None and told[0] is not None:
-            return Value(float(told[0]))
-        return Value(None, "another partition was the newest at the run's clock")
-    times = [t for h in predictions.values() if (t := (h.data or {}).get("newest"))]
-    if not times:
-        return Value(None, "no rows with a time in the window")
-    newest = max(datetime.fromisoformat(t) for t in times)
-    return Value(max(0.0, (now - newest) / timedelta(hours=1)))
 
 
 def section(
@@ -131,17 +127,12 @@ def section(
     ctx: Context,
 ) -> Section:
     """The section of the levels, from what is known beforehand and what the sections of drift and performance found."""
-    indicators = asked(spec, watch.champion.bundle.task)
-    psis = {m.name: m.value for m in drift.metrics if m.split == PSI}
-    thresholds = dict(drift.data.get("thresholds") or {})
-    values = _values(spec, key, watch, told, drift, performance, ctx)
-    found = {n: values.get(n, Value(None, "not asked before scoring")) for n in indicators if n != PSI}
-    verdicts = list(judged({n: v.number for n, v in found.items()}, indicators))
-    columns = _columns(spec, indicators, psis, thresholds)
-    worst = max(columns, key=lambda v: (v.value or 0.0) / v.indicator.limit, default=None)
-    if PSI in indicators:
-        verdicts.append(_whole(indicators[PSI], worst))
-        found[PSI] = Value(worst.value) if worst is not None else Value(None, "no column is watched")
+    found = {
+        **told.today,
+        **told.clocked,
+        **values_of(spec, key, watch, told.by_others, told.promised, drift, performance, ctx),
+    }
+    verdicts, columns, worst = _verdicts(spec, asked(spec, watch.champion.bundle.task), found, drift)
     states: dict[str, State] = {v.indicator.name: v.state for v in verdicts}
     days = [(d.key, d.states) for d in told.before if d.key != key]
     left = budgets(spec, [*days, (key, states)], list(states))
@@ -157,7 +148,10 @@ def section(
         ),
         findings=tuple(findings),
         data={
-            "levels_unknown": {n: v.why for n, v in found.items() if v.number is None and v.why},
+            "levels_unknown": {
+                n: why for n, state in states.items() if state == "unknown" and (why := _why(n, found, worst))
+            },
+            **({"volume": dict(told.volume)} if told.volume else {}),
             "levels_days": _strip([*days, (key, states)]),
         },
         head={
@@ -168,128 +162,58 @@ def section(
             "exhausted": spent,
             **({"served": dict(told.served)} if told.served else {}),
         },
-        outputs=(stored(ctx.store, "levels", _table([*verdicts, *columns], left, found)),)
+        outputs=(stored(ctx.store, "levels", _table([*verdicts, *columns], left, found, worst)),)
         if verdicts
         else (),
         sentence=_sentence(missed, spent),
     )
 
 
-def _values(
-    spec: PipelineSpec,
-    key: str,
-    watch: Watch,
-    told: Known,
-    drift: Section,
-    performance: Section,
-    ctx: Context,
-) -> dict[str, Value]:
-    """All indicators but the PSI."""
-    own_days = [k for k in watch.predictions if k not in told.by_others]
-    return {
-        **told.today,
-        **_labels(spec, watch, ctx),
-        AGE: told.age,
-        SCORE_JS: _score(watch, own_days, drift),
-        PERFORMANCE: _performance(key, watch, own_days, performance),
-        **own(spec, key, _frames(spec, key, watch, ctx), early=False),
-    }
+def _verdicts(
+    spec: PipelineSpec, indicators: Mapping[str, Indicator], found: Mapping[str, Value], drift: Section
+) -> tuple[list[Verdict], list[Verdict], Verdict | None]:
+    """Verdicts on what is asked, on every watched column, and on the column that decides."""
+    values = {n: found.get(n, NOT_ASKED) for n in indicators if n != PSI}
+    chances = {n: v.chance for n, v in values.items()}
+    verdicts = list(judged({n: v.number for n, v in values.items()}, indicators, chances=chances))
+    columns = _columns(spec, indicators, drift)
+    worst = max(
+        columns, key=lambda v: (v.state == "missed", (v.value or 0.0) / v.indicator.limit), default=None
+    )
+    if PSI in indicators:
+        verdicts.append(_whole(indicators[PSI], worst))
+    return verdicts, columns, worst
 
 
-def _frames(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> dict[str, pd.DataFrame]:
-    """A day's tables, for functions of the user's that read more than features; labels once they are ripe."""
-    late = {n for o in spec.levels.own.values() if o.reads != ("features",) for n in o.reads}
-    if not late:
-        return {}
-    heads = {"features": watch.features.get(key), "predictions": watch.predictions.get(key)}
-    label = watch.labels.get(key)
-    heads["labels"] = label if label is not None and label.verdict == RIPE else None
-    found = {}
-    for name, head in heads.items():
-        if head is not None and name in late | {"predictions"}:
-            table = ctx.store.get_table(head.outputs[name].id)
-            shown = [c for c in table.columns if c not in (ROW, TIME, KNOWN)]
-            columns = list((head.data or {}).get("features") or shown) if name == "features" else shown
-            found[name] = visible(spec, table, columns)
-    return found
+def _why(name: str, found: Mapping[str, Value], worst: Verdict | None) -> str:
+    """Why an indicator is unknown."""
+    if name == PSI or name.startswith(f"{PSI}:"):
+        if worst is None:
+            return "no column is watched"
+        return "no rows to compare" if worst.value is None else "so few rows that chance alone gives as much"
+    value = found.get(name, NOT_ASKED)
+    return value.why or value.doubt
 
 
-def _labels(spec: PipelineSpec, watch: Watch, ctx: Context) -> dict[str, Value]:
-    """Share of ripe rows that have a label, and the greatest class against the smallest, over the ripe days of the window."""
-    ripe = {k: h for k, h in watch.labels.items() if h.verdict == RIPE and k in watch.features}
-    rows = sum(watch.features[k].outputs["features"].rows or 0 for k in ripe)
-    if not rows:
-        why = "no labels of the window are ripe"
-        return {"label_coverage": Value(None, why), "class_ratio": Value(None, why)}
-    labelled = sum(h.outputs["labels"].rows or 0 for h in ripe.values())
-    bundle = watch.champion.bundle
-    if bundle.task == "regression":
-        ratio = Value(None, "a regression has no classes")
-    else:
-        counts = [
-            _counts(ctx.store, h.outputs["labels"].id, spec.label.name, bundle.task, tuple(bundle.classes))
-            for h in ripe.values()
-        ]
-        ratio = Value(class_ratio([sum(day) for day in zip(*counts, strict=True)]))
-    return {"label_coverage": Value(labelled / rows), "class_ratio": ratio}
-
-
-@lru_cache(maxsize=512)
-def _counts(store: Store, labels: str, name: str, task: str, classes: tuple[object, ...]) -> tuple[int, ...]:
-    """Rows of each class in a table of labels, which never changes: nights of one window count the same days."""
-    numbers = Encoding(task, classes).encode(store.get_table(labels, columns=[name])[name])
-    known = numbers[np.isfinite(numbers)].astype("int64")
-    return tuple(int(n) for n in np.bincount(known, minlength=len(classes)))
-
-
-def _columns(
-    spec: PipelineSpec,
-    indicators: Mapping[str, Indicator],
-    psis: Mapping[str, float],
-    limits: Mapping[str, Any],
-) -> list[Verdict]:
+def _columns(spec: PipelineSpec, indicators: Mapping[str, Indicator], drift: Section) -> list[Verdict]:
     """A verdict for each watched column. A limit of the user's holds for all; else each has its own, or 0.25."""
     level = spec.levels.psi
     if level is None or PSI not in indicators:
         return []
+    limits: Mapping[str, Any] = drift.data.get("thresholds") or {}
+    psis = {m.name: m.value for m in drift.metrics if m.split == PSI}
+    chances: Mapping[str, float | None] = drift.data.get("chances") or {}
     calibrated = {n: float(limits[n]) if limits[n] else MAJOR for n in limits} if level.limit is None else {}
     watched = {f"{PSI}:{n}": psis.get(n) for n in limits}
-    return list(judged(watched, indicators, psi_limits=calibrated))
+    by_chance = {f"{PSI}:{n}": chances.get(n) or 0.0 for n in limits}
+    return list(judged(watched, indicators, psi_limits=calibrated, chances=by_chance))
 
 
 def _whole(indicator: Indicator, worst: Verdict | None) -> Verdict:
     """The verdict on the PSI as a whole: that of the column furthest beyond, or nearest to, its own limit."""
     if worst is None:
         return Verdict(indicator, None, "unknown")
-    limit = worst.indicator.limit
-    return Verdict(
-        Indicator(PSI, indicator.kind, limit, indicator.severity, indicator.response),
-        worst.value,
-        worst.state,
-    )
-
-
-def _score(watch: Watch, own_days: Sequence[str], drift: Section) -> Value:
-    if not watch.predictions:
-        return Value(None, "nothing was predicted in the window")
-    if len(own_days) < len(watch.predictions):
-        return Value(None, "another answered in the place of the champion in the window")
-    found = next((m.value for m in drift.metrics if (m.split, m.name) == ("drift", SCORE_JS)), None)
-    if found is None or not math.isfinite(found):
-        return Value(None, "the champion has no profile of its scores")
-    return Value(found)
-
-
-def _performance(key: str, watch: Watch, own_days: Sequence[str], performance: Section) -> Value:
-    """The primary metric over the window, of the champion's own answers."""
-    primary = performance.head.get("primary")
-    rolling = performance.head.get("rolling")
-    if len(own_days) < len(watch.predictions):
-        mine = {k: watch.predictions[k] for k in own_days}
-        rolling = watch.outcomes.metrics(key, watch.champion, mine, watch.labels)[1].get(str(primary))
-    if rolling is None or not math.isfinite(rolling):
-        return Value(None, "no labels of the champion's own answers in the window are ripe")
-    return Value(float(rolling))
+    return Verdict(replace(indicator, limit=worst.indicator.limit), worst.value, worst.state)
 
 
 def _finding(verdict: Verdict, worst: Verdict | None) -> Found:
@@ -331,12 +255,14 @@ def _sentence(missed: Sequence[Verdict], spent: Sequence[str]) -> str:
 
 
 def _table(
-    verdicts: Sequence[Verdict], left: Mapping[str, Budget], values: Mapping[str, Value]
+    verdicts: Sequence[Verdict],
+    left: Mapping[str, Budget],
+    found: Mapping[str, Value],
+    worst: Verdict | None,
 ) -> pd.DataFrame:
     rows = []
     for verdict in verdicts:
         indicator, spent = verdict.indicator, left.get(verdict.indicator.name)
-        why = values[indicator.name].why if indicator.name in values and verdict.state == "unknown" else ""
         rows.append(
             {
                 "indicator": indicator.name,
@@ -348,7 +274,7 @@ def _table(
                 "known_days": 0 if spent is None else spent.days,
                 "missed_days": 0 if spent is None else spent.missed,
                 "allowed_days": math.nan if spent is None else spent.allowed,
-                "why": why,
+                "why": _why(indicator.name, found, worst) if verdict.state == "unknown" else "",
             }
         )
     return pd.DataFrame(rows)

@@ -45,8 +45,10 @@ class Pair:
     outside: Change
     response: str
     said: str
-    hours: tuple[float, float] = (14.0, 14.0)
-    """Hours from noon of the day, when its newest row was made, to the clock of the run."""
+    hours: tuple[float, float] | None = None
+    """Hours from noon of the day, when its newest row was made, to the clock of the run; None: years later."""
+    window: int = 1
+    """So many days are alike, and watched at once on the last of them."""
 
 
 def with_(column: str, share: float, value: Any) -> Change:
@@ -74,6 +76,21 @@ def longer(share: float, by: float) -> Change:
     return change
 
 
+def first(count: int) -> Change:
+    """So many rows come: 400 are usual."""
+    return lambda frame: frame.head(count)
+
+
+def tired(share: float) -> Change:
+    """In so many rows the label is turned round."""
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        turned = np.arange(len(frame)) < round(share * len(frame))
+        return frame.assign(churned=np.where(turned, 1 - frame["churned"], frame["churned"]))
+
+    return change
+
+
 def same(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
@@ -90,6 +107,16 @@ PAIRS = (
     Pair("psi", longer(0.118, 20.0), longer(0.122, 20.0), "retrain", "hours"),
     Pair("score_js", longer(0.105, 6.0), longer(0.17, 6.0), "warn", "score"),
     Pair("age_hours", same, same, "page", "from the newest row", (23.9, 24.1)),
+    Pair("volume", first(304), first(296), "warn", "rows that are usual"),
+    Pair(
+        "labels_overdue",
+        with_("churned", 0.045, None),
+        with_("churned", 0.055, None),
+        "warn",
+        "labels that would be there",
+        (14.0, 14.0),
+    ),
+    Pair("performance_fall", tired(0.0052), tired(0.0028), "warn", "widths of the interval", window=2),
 )
 
 
@@ -101,18 +128,23 @@ def noon(frame: pd.DataFrame, key: str) -> pd.DataFrame:
     return frame.assign(at=times.dt.floor("s"))
 
 
-def plan() -> dict[str, tuple[Pair, bool]]:
+def planted() -> dict[str, tuple[Pair, bool]]:
     """Which day is which."""
-    made = [(pair, inside) for pair in PAIRS for inside in (True, False)]
+    made = [(pair, inside) for pair in PAIRS for inside in (True, False) for _ in range(pair.window)]
     return {day(FIRST + n): each for n, each in enumerate(made)}
 
 
-def declared(folder: Path, **settings: Any) -> PipelineSpec:
+def plan() -> dict[str, tuple[Pair, bool]]:
+    """The days that are looked at: of days that are alike the last."""
+    return {key: each for each, key in {each: key for key, each in planted().items()}.items()}
+
+
+def declared(folder: Path, window: int = 1, **settings: Any) -> PipelineSpec:
     """The pipeline: days are watched one by one, and two columns say what they hold."""
     columns = {"plays": ml.Column("int", min=0), "hours": ml.Column("float", usual=[0, 500])}
     contract = ml.Contract(columns=columns, floor=0.5)
     source = ml.Parquet("{partition}.parquet", event_time="at", keys=["user"], contract=contract)
-    return spec_of(folder / "data", source=source, monitor={"window": 1, "grid_window": 5}, **settings)
+    return spec_of(folder / "data", source=source, monitor={"window": window, "grid_window": 5}, **settings)
 
 
 def lived(folder: Path) -> tuple[World, dict[str, dict[str, Record]]]:
@@ -120,22 +152,23 @@ def lived(folder: Path) -> tuple[World, dict[str, dict[str, Record]]]:
     (folder / "data").mkdir(parents=True)
     for key in days(FIRST):
         save(rows(key, 400), folder / "data" / f"{key}.parquet")
-    for key, (pair, inside) in plan().items():
+    for key, (pair, inside) in planted().items():
         changed = (pair.inside if inside else pair.outside)(noon(rows(key, MANY), key))
         save(changed, folder / "data" / f"{key}.parquet")
     spec = declared(folder)
     world = World(folder / "store")
-    every = (*days(FIRST), *plan())
+    every = (*days(FIRST), *planted())
     world.run_all(DATA, spec, every)
     world.run_all(TRAINING, spec, [day(25)], as_of=datetime(2024, 1, 26, 2, tzinfo=UTC), **scheduled())
     found: dict[str, dict[str, Record]] = {"predict": {}, "monitor": {}}
-    clocks: dict[datetime, list[str]] = {}
-    for key, (pair, inside) in plan().items():
-        made = datetime.fromisoformat(key).replace(tzinfo=UTC) + timedelta(hours=12 + pair.hours[not inside])
-        clocks.setdefault(made if pair.name == "age_hours" else LATER, []).append(key)
-    for clock, keys in clocks.items():
+    clocks: dict[tuple[datetime, int], list[str]] = {}
+    for key, (pair, inside) in planted().items():
+        made = datetime.fromisoformat(key).replace(tzinfo=UTC) + timedelta(hours=12)
+        clock = LATER if pair.hours is None else made + timedelta(hours=pair.hours[not inside])
+        clocks.setdefault((clock, pair.window), []).append(key)
+    for (clock, window), keys in clocks.items():
         for stage in LIVE:
-            found[stage.name] |= world.run(stage, spec, keys, clock)
+            found[stage.name] |= world.run(stage, declared(folder, window), keys, clock)
     return world, found
 
 
@@ -182,5 +215,5 @@ def answers(world: World, folder: Path) -> Iterator[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        planted = lived(Path(name))
-        print("\n".join((*table(planted[1]), "", *answers(planted[0], Path(name)))))
+        made, went = lived(Path(name))
+        print("\n".join((*table(went), "", *answers(made, Path(name)))))

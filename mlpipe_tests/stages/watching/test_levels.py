@@ -26,7 +26,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_every_default_has_its_pair() -> None:
-    assert [p.name for p in PAIRS] == list(DEFAULTS)
+    assert {p.name for p in PAIRS} == set(DEFAULTS)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.name)
@@ -167,6 +167,16 @@ def test_a_level_that_is_switched_off_is_not_asked(world: World) -> None:
     every = [*DEFAULTS, "performance", "rows"]
     head = watched(world, given(world, dict.fromkeys(every)), [day(30)])[day(30)]
     assert head["levels"] == {} and head["response"] == {}
+
+
+def test_a_named_limit_holds_on_few_rows_where_a_default_says_nothing(world: World) -> None:
+    head = watched(world, given(world), [day(30)])[day(30)]
+    value, state = head["levels"]["score_js"]
+    assert value > 0.1 and state == "unknown" and "score_js" not in head["response"]
+    record = world.run(monitor.STAGE, given(world), [day(30)])[day(30)]
+    assert "chance alone gives as much" in record.data["levels_unknown"]["score_js"]
+    named = watched(world, given(world, {"score_js": 0.1}), [day(30)])[day(30)]
+    assert named["levels"]["score_js"] == [value, "missed"]
 
 
 def test_a_rerun_is_the_same_and_reused(world: World) -> None:

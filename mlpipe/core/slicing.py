@@ -23,11 +23,12 @@ NULL, OTHER = "null", "other"
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A column cut into slices: the slice 0..k-1 of each row, shape (n,), and the k labels."""
+    """A column cut into slices: the slice 0..k-1 of each row, shape (n,), and the k labels; of ranges the inner ends too."""
 
     column: str
     codes: Codes
     labels: tuple[str, ...]
+    ends: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +59,35 @@ def cut(column: "pd.Series[Any]", name: str, bins: int = BINS) -> Cut:
     """
     missing = column.isna().to_numpy(dtype=bool)
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    ends = None
     if numeric and column.nunique() > FEW_VALUES:
-        codes, labels = _ranges(column.to_numpy(dtype="float64", na_value=np.nan), missing, bins)
+        codes, labels, ends = _ranges(column.to_numpy(dtype="float64", na_value=np.nan), missing, bins)
     else:
         codes, labels = _values(column, missing)
     codes[missing] = len(labels)
-    return Cut(name, codes, (*labels, NULL) if missing.any() else tuple(labels))
+    return Cut(name, codes, (*labels, NULL) if missing.any() else tuple(labels), ends)
 
 
-def _ranges(values: NDArray[np.float64], missing: NDArray[np.bool_], bins: int) -> tuple[Codes, list[str]]:
+def cut_as(column: "pd.Series[Any]", like: Cut) -> Cut:
+    """Slices of other rows at the ends and by the labels of a cut that was made; what it does not know, a null too, is under ``other``."""
+    labels = like.labels if OTHER in like.labels else (*like.labels, OTHER)
+    other, missing = labels.index(OTHER), column.isna().to_numpy(dtype=bool)
+    if like.ends is not None and pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype="float64", na_value=np.nan)
+        codes = np.searchsorted(np.array(like.ends), np.where(missing, 0.0, values), side="left")
+    else:
+        # A number is the same with and without a point: nulls turn whole numbers into floats.
+        end = ".0" if pd.api.types.is_numeric_dtype(column) else ""
+        text = pd.Index([str(v).removesuffix(end) for v in column.astype("object")], dtype=object)
+        found = pd.Index([label.removesuffix(end) for label in labels], dtype=object).get_indexer(text)
+        codes = np.where(found < 0, other, found)
+    codes = np.where(missing, labels.index(NULL) if NULL in labels else other, codes)
+    return Cut(like.column, codes.astype(np.int64), labels, like.ends)
+
+
+def _ranges(
+    values: NDArray[np.float64], missing: NDArray[np.bool_], bins: int
+) -> tuple[Codes, list[str], tuple[float, ...]]:
     known = values[~missing]
     finite = known[np.isfinite(known)]
     inner = np.unique(np.quantile(finite, np.arange(1, bins) / bins, method="inverted_cdf"))
@@ -77,7 +98,8 @@ def _ranges(values: NDArray[np.float64], missing: NDArray[np.bool_], bins: int) 
         if ends
         else ["any"]
     )
-    return np.searchsorted(inner, np.where(missing, 0.0, values), side="left").astype(np.int64), labels
+    codes = np.searchsorted(inner, np.where(missing, 0.0, values), side="left").astype(np.int64)
+    return codes, labels, tuple(inner.tolist())
 
 
 def _values(column: "pd.Series[Any]", missing: NDArray[np.bool_]) -> tuple[Codes, list[str]]:
@@ -131,5 +153,5 @@ def cells(parts: Sequence[Cut]) -> Iterator[Cell]:
     codes, _ = crossed(parts)
     order = np.argsort(codes, kind="stable")
     found, starts = np.unique(codes[order], return_index=True)
-    for code, rows in zip(found, np.split(order, starts[1:]), strict=True):
+    for code, rows in zip(found, np.split(order, starts[1:]) if len(found) else (), strict=True):
         yield Cell(labels_of(parts, int(code)), rows.astype(np.int64))

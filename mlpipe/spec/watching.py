@@ -38,6 +38,9 @@ class Monitor(Node):
         default=28, ge=1, description="first partitions by calendar, whose quantiles make the profile grid"
     )
     alarms: Alarms = Alarms()
+    slices: bool = Field(
+        default=False, description="whether scores and labels are compared on the declared slices too"
+    )
     domain: bool = Field(
         default=False, description="whether a classifier looks for drift of what goes with what; reads rows"
     )

@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance
+from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance, slices
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -41,6 +41,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         params: dict[str, Any] = {
             "monitor": spec.monitor.model_dump(mode="json"),
             "calendar": spec.features.calendar,
+            "slices": slices.params(spec),
             "version": watch.champion.number,
             "anchor": watch.anchor.number,
             "metrics": spec.metrics,
@@ -52,7 +53,12 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         }
         told = levels.known(spec, key, watch, ctx)
         params["levels"] = told.params(spec)
-        read = (*watch.inputs(), *estimated.inputs(spec, watch, ctx), *told.read)
+        read = (
+            *watch.inputs(),
+            *estimated.inputs(spec, watch, ctx),
+            *slices.inputs(spec, watch, ctx),
+            *told.read,
+        )
         work = partial(_work, spec, key, watch, told, ctx)
         functions = tuple(o.function for o in spec.levels.own.values() if o.reads != ("features",))
         yield Plan(key, work, inputs=read, params=params, functions=functions)
@@ -76,6 +82,7 @@ def _work(spec: PipelineSpec, key: str, watch: Watch, told: levels.Known, ctx: C
     sections = (
         moved,
         labels.section(spec, key, watch, ctx),
+        slices.section(spec, key, watch, ctx),
         joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),

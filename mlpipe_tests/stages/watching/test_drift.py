@@ -10,6 +10,7 @@ import pytest
 from mlpipe.core.drift import psi
 from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
+from mlpipe.spec.judging import Slices
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import monitor
 from mlpipe.stages.watching.history import false_alarm_rate
@@ -32,12 +33,17 @@ def moved(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(city=frame["city"].where(np.arange(len(frame)) % 10 > 0, "Jena"))
 
 
+def of_ulm(frame: pd.DataFrame) -> pd.DataFrame:
+    """Everybody in Ulm hardly listens, and leaves."""
+    return frame.assign(hours=frame["hours"].where(frame["city"] != "Ulm", 0.1))
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A window of one day: an odd day 26; shifted days 28 to 30; nulls on 33; a new city on 34."""
+    """A window of one day: an odd day 26; shifted days 28 to 30; nulls on 33; a new city on 34; Ulm on 35."""
     folder = tmp_path_factory.mktemp("drift")
     changes: dict[str, Any] = dict.fromkeys(["d26", "d28", "d29", "d30"], shifted)
-    changes |= {"d33": nulled, "d34": moved}
+    changes |= {"d33": nulled, "d34": moved, "d35": of_ulm}
     data = written(folder / "data", days(36), **changes)
     spec = spec_of(data, monitor={"window": 1, "grid_window": 5, "alarms": {"days": 2, "of": 2}})
     world = World(folder / "store")
@@ -55,14 +61,15 @@ def head(record: Record) -> dict[str, Any]:
 
 def test_one_odd_day_is_over_its_limit_and_opens_no_alarm(watched: Watched) -> None:
     _, _, live = watched
-    assert "hours" in head(live[26])["alarms"] and live[26].verdict == "drift"
-    assert "hours" not in head(live[26])["drifted"]
+    assert "hours" in head(live[26])["alarms"] and live[26].verdict == "stable"
+    assert "hours" not in head(live[26])["drifted"] and "hours over its limit" in live[26].headline
 
 
 def test_two_days_open_an_alarm_and_two_calm_ones_close_it(watched: Watched) -> None:
     _, _, live = watched
     up = [n for n in range(25, 36) if "hours" in head(live[n])["drifted"]]
-    assert up == [29, 30, 31]
+    assert up == [29, 30, 31] == [n for n in range(25, 36) if live[n].verdict == "drift"]
+    assert "**1** of" in live[29].headline and "features drift (hours)" in live[29].headline
 
 
 def test_new_nulls_and_unseen_categories_are_over_and_named(watched: Watched) -> None:
@@ -122,3 +129,18 @@ def test_alarms_of_recorded_days_are_counted_by_the_quarter(watched: Watched) ->
     assert every.alarms >= 1 and every.low < every.per_quarter < every.high
     calm = [k for k in keys if k != day(29)]
     assert false_alarm_rate(spec, world.heads, keys, calm).alarms == every.alarms - 1
+
+
+def test_declared_slices_are_compared_and_the_one_that_moved_is_named(watched: Watched) -> None:
+    world, spec, live = watched
+    assert live[35].data["slices"] == "not tested" and "slices" not in [o.name for o in live[35].outputs]
+    declared = spec.model_copy(update={"slices": Slices(by=(("city",),), min_support=12)})
+    asked = declared.model_copy(update={"monitor": spec.monitor.model_copy(update={"slices": True})})
+    told = world.run(monitor.STAGE, asked, [day(27), day(35)])
+    assert head(told[day(35)])["slices_over"] == ["city=Ulm"] and head(told[day(27)])["slices_over"] == []
+    assert any(f.where == "slices" and "city=Ulm (PSI" in f.what for f in told[day(35)].findings)
+    table = world.table(told[day(35)], "slices").set_index("slice")
+    judged = next(i for i in told[day(35)].inputs if i.name == "sliced")
+    assert table["rows_reference"].sum() == judged.rows == 240 and table["rows"].sum() == 60
+    ulm: Any = table.loc["city=Ulm"]
+    assert ulm["score_psi"] == head(told[day(35)])["slice_psi"] and ulm["p_adjusted"] < 1e-3

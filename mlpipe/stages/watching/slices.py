@@ -1,0 +1,214 @@
+"""Drift of the scores and of the ripe labels on the declared slices, beside the rows that the champion was judged on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpipe.core.drift import MAJOR
+from mlpipe.core.grid import ColumnGrid, Grid, build
+from mlpipe.core.profile import Profile
+from mlpipe.core.slice_drift import SliceDrift, profiles, slice_drift, together
+from mlpipe.core.slicing import Cut, cuts
+from mlpipe.records.codec import Head, from_bytes
+from mlpipe.records.record import Found, Input, Record
+from mlpipe.spec.pipeline import PipelineSpec
+from mlpipe.stages.champions import Champion
+from mlpipe.stages.context import Context
+from mlpipe.stages.dataset import LABEL, Encoding, met
+from mlpipe.stages.frames import DAY, ROW, stacked
+from mlpipe.stages.outcomes import RIPE
+from mlpipe.stages.runner import stored
+from mlpipe.stages.watching.section import Section
+from mlpipe.stages.watching.subject import Watch
+from mlpipe.stores.store import Store
+
+SCORE, Y = "score", "y"
+RATE = 0.01
+"""On so few quiet days is any slice over: of small slices chance alone makes PSIs above every limit, and no second day is waited for."""
+SHOWN = 5
+NOT_TESTED = "not tested"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The reference: how the slices were cut on the judged rows, the bins of score and label, and the profiles of both by slice.
+
+    `labelled` keeps days that were counted: by features, labels, and how many of these were known.
+    """
+
+    cuts: tuple[tuple[Cut, ...], ...]
+    columns: Mapping[str, ColumnGrid]
+    profiles: Mapping[str, Profile]
+    labelled: dict[tuple[str, str, int], Profile] = field(default_factory=dict)
+
+
+def inputs(spec: PipelineSpec, watch: Watch, ctx: Context) -> tuple[Input, ...]:
+    """The evaluation whose rows are the reference; nothing where no slice is looked at."""
+    record = evaluation(spec, watch.champion, ctx.store) if asked(spec) else None
+    if record is None:
+        return ()
+    scored = record.output("scored")
+    return (
+        Input(
+            asset=record.asset,
+            partition=record.partition,
+            record=record.id,
+            name="sliced",
+            id=scored.id,
+            rows=scored.rows,
+        ),
+    )
+
+
+def asked(spec: PipelineSpec) -> bool:
+    """Whether slices are looked at."""
+    return bool(spec.monitor.slices and spec.slices.by)
+
+
+def params(spec: PipelineSpec) -> dict[str, Any]:
+    """What of the declaration decides beside `monitor`."""
+    return {"by": spec.slices.by, "min_support": spec.slices.min_support} if asked(spec) else {}
+
+
+def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section:
+    """Slices on which scores have moved, in one finding; all of them stand in the table `slices`."""
+    record = evaluation(spec, watch.champion, ctx.store) if asked(spec) else None
+    if record is None:
+        return Section(data={"slices": NOT_TESTED})
+    champion = watch.champion
+    grid = champion.model.output("score_grid").id
+    base = _judged(ctx.store, record.pipeline, record.id, spec.slices.by, grid, champion.bundle.task)
+    scores, labels = _drifts(spec, watch, base, ctx)
+    over = [d for d in scores if d.over(MAJOR, RATE)]
+    worst = scores[0] if scores else None
+    head = {
+        "slices": len(scores),
+        "slices_over": [d.slice for d in over][:SHOWN],
+        "slice_worst": worst.slice if worst else None,
+        "slice_psi": worst.psi if worst else None,
+    }
+    table = (stored(ctx.store, "slices", _table(scores, labels)),) if scores else ()
+    return Section(
+        findings=(_finding(over, len(scores)),) if over else (),
+        data={"slices": f"{len(scores)} of {spec.slices.min_support} rows or more"},
+        head=head,
+        outputs=table,
+        sentence=f"scores drift on **{len(over)}** of {len(scores)} slices" if over else "",
+    )
+
+
+def _finding(over: list[SliceDrift], number: int) -> Found:
+    told = ", ".join(f"{d.slice} (PSI {d.psi:.3f}, {d.rows:,} rows)" for d in over[:SHOWN])
+    more = f" and {len(over) - SHOWN} more" if len(over) > SHOWN else ""
+    return Found(what=f"scores have moved on {len(over)} of {number} slices: {told}{more}", where="slices")
+
+
+def _table(scores: tuple[SliceDrift, ...], labels: tuple[SliceDrift, ...]) -> pd.DataFrame:
+    label = {d.slice: d for d in labels}
+    nan = float("nan")
+    return pd.DataFrame(
+        [
+            {
+                "slice": d.slice,
+                "rows": d.rows,
+                "rows_reference": d.rows_reference,
+                "score_psi": d.psi,
+                "score_js": d.js,
+                "chance": d.chance,
+                "p": d.p,
+                "p_adjusted": d.p_adjusted,
+                "label_psi": label[d.slice].psi if d.slice in label else nan,
+                "label_p_adjusted": label[d.slice].p_adjusted if d.slice in label else nan,
+            }
+            for d in scores
+        ]
+    )
+
+
+def _drifts(
+    spec: PipelineSpec, watch: Watch, base: Judged, ctx: Context
+) -> tuple[tuple[SliceDrift, ...], tuple[SliceDrift, ...]]:
+    """Of the scores of the window, and of its ripe labels."""
+    scored, labelled = [], []
+    encoding = Encoding(watch.champion.bundle.task, watch.champion.bundle.classes)
+    needed = [ROW, *dict.fromkeys(c.column for parts in base.cuts for c in parts)]
+    for day, made in watch.features.items():
+        predicted, truth = watch.predictions.get(day), watch.labels.get(day)
+        if predicted is not None:
+            scored.append(_scores(ctx.store, made, predicted, base, tuple(needed)))
+        rows = (
+            met(spec, made, "features", truth, ctx) if truth is not None and truth.verdict == RIPE else None
+        )
+        if truth is not None and rows is not None and len(rows):
+            name = (made.outputs["features"].id, truth.outputs["labels"].id, len(rows))
+            if name not in base.labelled:
+                y = encoding.encode(rows[LABEL])
+                base.labelled[name] = profiles(rows, base.cuts, base.columns[Y], y)
+            labelled.append(base.labelled[name])
+    found = [
+        slice_drift(base.columns[n], base.profiles[n], together(parts), min_support=spec.slices.min_support)
+        for n, parts in ((SCORE, scored), (Y, labelled))
+    ]
+    return found[0], found[1]
+
+
+def _scores(store: Store, made: Head, predicted: Head, base: Judged, needed: tuple[str, ...]) -> Profile:
+    """Profile of a day's scores by slice; once, as its tables never change."""
+    return _day(store, made.outputs["features"].id, predicted.outputs["predictions"].id, base, needed)
+
+
+@lru_cache(maxsize=256)
+def _day(store: Store, features: str, predictions: str, base: Judged, needed: tuple[str, ...]) -> Profile:
+    scores = store.get_table(predictions, columns=[ROW, SCORE])
+    rows = store.get_table(features, columns=list(needed)).merge(scores, on=ROW)
+    return profiles(rows, base.cuts, base.columns[SCORE], rows[SCORE].to_numpy(dtype="float64"))
+
+
+def evaluation(spec: PipelineSpec, champion: Champion, store: Store) -> Record | None:
+    """The record on which the version was let into the ledger; None of one that came in without."""
+    name = champion.version.details.get("evaluation_record")
+    return _opened(store, spec.name, str(name)) if name else None
+
+
+@lru_cache(maxsize=4)
+def _opened(store: Store, pipeline: str, name: str) -> Record:
+    return from_bytes(store.get_record(pipeline, name), name)
+
+
+@lru_cache(maxsize=4)
+def _judged(
+    store: Store, pipeline: str, record: str, by: tuple[tuple[str, ...], ...], grid: str, task: str
+) -> Judged:
+    """The reference, once a process: every day that a version is watched asks for the same."""
+    found = _opened(store, pipeline, record)
+    scored = store.get_table(found.output("scored").id)
+    features = {i.partition: i.id for i in found.inputs if i.name == "features" and i.id}
+    columns = list(dict.fromkeys(c for names in by for c in names))
+    days = [
+        store.get_table(features[day], columns=[ROW, *columns]).assign(**{DAY: day})
+        for day in dict.fromkeys(scored[DAY])
+    ]
+    rows = scored.merge(stacked(days), on=[DAY, ROW])
+    several = [c for c in scored if str(c).startswith("score_")]
+    values = {
+        SCORE: (rows[several].max(axis=1) if several else rows[SCORE]).to_numpy(dtype="float64"),
+        Y: rows[Y].to_numpy(dtype="float64"),
+    }
+    each = cuts(rows, columns)
+    parts = tuple(tuple(each[c] for c in names) for names in by)
+    bins = {
+        SCORE: Grid.from_bytes(store.get_bytes(grid)).columns[SCORE],
+        Y: _label_grid(values[Y], task),
+    }
+    return Judged(parts, bins, {n: profiles(rows, parts, bins[n], values[n]) for n in (SCORE, Y)})
+
+
+def _label_grid(y: np.ndarray, task: str) -> ColumnGrid:
+    """Numbers on quantiles, classes by their place."""
+    if task == "regression":
+        return build(pd.DataFrame({Y: y})).columns[Y]
+    return ColumnGrid("categorical", categories=tuple(str(i) for i in range(int(np.nanmax(y)) + 2)))

@@ -72,10 +72,10 @@ def looked(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from mlpipe.core.alarming import Reading, false_alarms
     from mlpipe.stages.context import Context, MemoryHeads, Run
     from mlpipe.stages.past import Past
     from mlpipe.stages.rootcause import found
+    from mlpipe.stages.watching.history import false_alarm_rate
 
     past = Past(spec, store, ledger)
     stages = ("ingest", "validate", "feature", "label", "predict", "monitor")
@@ -97,7 +97,6 @@ def looked(
     psi = {k: {c: v for c, v in (d.get("psi") or {}).items() if v[0] is not None} for k, d in data.items()}
     today = psi[key]
     names = sorted({c for k in shown for c in psi[k]}, key=lambda c: (-_ratio(today.get(c)), c))
-    over = [{c: Reading(_ratio(v)) for c, v in psi[k].items()} for k in until]
     ctx = Context(
         store,
         ledger,
@@ -105,7 +104,8 @@ def looked(
         Run("drift", datetime.now(UTC)),
         lambda: datetime.now(UTC),
     )
-    rate = asdict(false_alarms(over, {c: 1.0 for k in until for c in psi[k]}))
+    rate = asdict(false_alarm_rate(spec, ctx.heads, until))
+    up = set(data[key].get("drifted") or [])
     return {
         "pipeline": spec.name,
         "on": key,
@@ -119,6 +119,7 @@ def looked(
                 "psi": [psi[k][c][0] if c in psi[k] else None for k in shown],
                 "limit": today[c][1] if c in today else None,
                 "over": _ratio(today.get(c)) >= 1,
+                "drifts": c in up,
             }
             for c in names
         ],

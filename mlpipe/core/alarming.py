@@ -14,7 +14,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mlpipe.core.drift import MAJOR, MODERATE
+from mlpipe.core.drift import MAJOR
 from mlpipe.errors import DataError
 
 QUARTER = 91
@@ -174,91 +174,11 @@ def episodes(raised: Sequence[Alarm]) -> tuple[tuple[int, int | None], ...]:
     return tuple(found)
 
 
-def learned_limits(
-    quiet: Sequence[Mapping[str, Reading]],
-    rule: Rule | None = None,
-    *,
-    per_quarter: float = 1.0,
-    floor: float = MODERATE,
-    fallback: float = MAJOR,
-) -> dict[str, float]:
-    """Limits of columns from days known to be quiet: the lowest at which the rule would have kept the peace.
-
-    Parameters
-    ----------
-    quiet
-        Days in order, without any drift worth an alarm.
-    per_quarter
-        So many alarms of *all* columns together in 91 days are put up with; each column gets an equal share of them.
-    floor
-        No limit is lower.
-    fallback
-        Limit of a column with fewer known days than a quarter has, when what was seen asks for none that is higher.
-
-    Returns
-    -------
-    dict
-        Column to limit: `floor`, or the number just above an effect that was seen. At this limit, and at every higher one, the column
-        alone raises no more alarms than its share. Tests are left out of it, so limits are rather too high than too low.
-    """
-    rule = rule or Rule()
-    columns = dict.fromkeys(name for day in quiet for name in day)
-    by_effect = Rule(1.0, rule.k, rule.n, rule.close)
-    limits = {}
-    for name in columns:
-        days = [
-            {name: Reading(day[name].effect)}
-            for day in quiet
-            if name in day and not math.isnan(day[name].effect)
-        ]
-        allowed = per_quarter / len(columns) * len(days) / QUARTER
-        limit = max(floor, fallback) if len(days) < QUARTER else floor
-        above = {math.nextafter(day[name].effect, math.inf) for day in days}
-        candidates = sorted({limit, *(value for value in above if value > limit)}, reverse=True)
-        for candidate in candidates:
-            if len(alarms(days, {name: candidate}, by_effect)) > allowed:
-                break
-            limits[name] = candidate
-    return limits
-
-
-def false_alarms(
-    days: Sequence[Mapping[str, Reading]],
-    limits: Mapping[str, float],
-    rule: Rule | None = None,
-    *,
-    quiet: Sequence[bool] | None = None,
-) -> FalseAlarms:
-    """How often the rule cries wolf over recorded history.
-
-    Parameters
-    ----------
-    days, limits, rule
-        As for `alarms`.
-    quiet
-        Whether each day was quiet; None: all were. The rule lives through all days, and the episodes that opened on quiet ones are counted.
-
-    Returns
-    -------
-    FalseAlarms
-        With the exact interval of a Poisson count (F. Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28, 1936).
-
-    Raises
-    ------
-    DataError
-        `quiet` does not fit the days.
-    """
-    calm = [True] * len(days) if quiet is None else list(quiet)
-    if len(calm) != len(days):
-        raise DataError(
-            f"{len(calm)} marks of quiet do not fit {len(days)} days.", fix="Give one mark a day."
-        )
-    count = sum(calm[first] for first, _ in episodes(alarms(days, limits, rule)))
-    return frequency(count, sum(calm))
-
-
 def frequency(count: int, days: float) -> FalseAlarms:
-    """How often so many alarms in so many days are, with the interval that `false_alarms` has."""
+    """How often so many alarms in so many days are, with the exact interval of a Poisson count at 95%.
+
+    (F. Garwood, "Fiducial limits for the Poisson distribution", Biometrika 28, 1936.)
+    """
     if not days:
         return FalseAlarms(0, 0, math.nan, math.nan, math.nan)
     from scipy.special import gammaincinv

@@ -105,7 +105,7 @@ def _assembled(watch: Watch, sections: Sequence[Section]) -> Result:
     return Result(
         outputs=tuple(o for s in sections for o in s.outputs),
         metrics=tuple(metrics),
-        verdict="drift" if head.get("alarms") else "stable",
+        verdict="drift" if head.get("drifted") else "stable",
         findings=tuple(f for s in sections for f in s.findings),
         data={**_joined([first, *(s.data for s in sections)]), HEAD_DATA: head},
         headline="; ".join(s.sentence for s in sections if s.sentence) + ".",

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mlpipe.core.metrics import METRICS
 from mlpipe.ledger.fold import State
 from mlpipe.records.codec import HEAD_DATA, head_of
 from mlpipe.records.record import Record
@@ -102,7 +101,7 @@ def _standing(past: Past, then: Record, seen: Record | None, state: State) -> tu
     if seen is None or seen.verdict not in JUDGED:
         return "not_judged", "it was never monitored against a champion"
     if seen.verdict == "drift":
-        return "not_fine", f"drift of {', '.join(seen.data['alarms'][:3])}"
+        return "not_fine", f"drift of {', '.join(seen.data[HEAD_DATA]['drifted'][:3])}"
     fall = _fall(past, seen, state)
     return ("not_fine", fall) if fall else ("fine", "")
 
@@ -114,10 +113,10 @@ def _fall(past: Past, seen: Record, state: State) -> str:
     version = state.versions.get(int(head["version"]))
     metrics = version.details.get("metrics") if version is not None else None
     expected = metrics.get(head["primary"]) if isinstance(metrics, dict) else None
-    rolling = head.get("rolling")
-    if limit is None or expected is None or rolling is None or not math.isfinite(rolling):
+    rolling, metric = head.get("rolling"), past.spec.measures.get(head["primary"])
+    if limit is None or expected is None or rolling is None or metric is None or not math.isfinite(rolling):
         return ""
-    fall = METRICS[head["primary"]].sign * (expected - rolling)
+    fall = metric.sign * (expected - rolling)
     return f"{head['primary']} had fallen by {fall:.3g}" if fall > limit else ""
 
 

@@ -125,7 +125,7 @@ def _columns(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             c["name"],
             _number(c["psi"][-1]),
             _number(c["limit"]),
-            "over" if c["over"] else "",
+            "drifts" if c["drifts"] else "over today" if c["over"] else "",
             _number(max((p for p in c["psi"] if p is not None), default=None)),
         ]
         for c in found["columns"]
@@ -144,8 +144,8 @@ def _footing(found: Mapping[str, Any]) -> list[str]:
     )
     if rate["days"]:
         lines.append(
-            f"alarms over {rate['days']} recorded partitions: {rate['alarms']}, {rate['per_quarter']:.2g} a quarter "
-            f"[{rate['low']:.2g}, {rate['high']:.2g}]: the rate of false ones, as far as those days were quiet"
+            f"false alarms over recorded history: at most {rate['per_quarter']:.2g} a quarter "
+            f"[{rate['low']:.2g}, {rate['high']:.2g}], if all that opened were false ({rate['alarms']} in {rate['days']:.4g} days)"
         )
     return lines
 

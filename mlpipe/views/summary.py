@@ -126,7 +126,7 @@ def _watched(monitor: Mapping[str, Head]) -> str:
     rows: list[list[str]] = []
     for key in keys[step - 1 :: step]:
         data: Mapping[str, Any] = monitor[key].data or {}
-        alarms = list(data.get("alarms", []))
+        alarms = list(data.get("drifted", data.get("alarms", [])))
         shown = ", ".join(alarms[:4]) + (f" and {len(alarms) - 4} more" if len(alarms) > 4 else "")
         rows.append(
             [

@@ -15,8 +15,7 @@ from mlpipe.core.alarming import (
     adjusted,
     alarms,
     episodes,
-    false_alarms,
-    learned_limits,
+    frequency,
     over,
 )
 from mlpipe.errors import DataError
@@ -80,34 +79,6 @@ def test_episodes_join_alarms_of_columns() -> None:
     assert episodes(raised) == ((1, 7), (9, None)) and episodes([]) == ()
 
 
-@given(
-    st.lists(st.floats(0, 2), min_size=91, max_size=120),
-    st.sampled_from([Rule(), Rule(k=1, n=1), Rule(k=3, n=5)]),
-)
-@settings(max_examples=25, deadline=None)
-def test_learned_limits_keep_the_peace_of_quiet_days(values: list[float], rule: Rule) -> None:
-    days = days_of(*values)
-    limit = learned_limits(days, rule)["x"]
-    allowed = len(days) / 91
-    assert limit >= 0.1
-    for higher in (limit, limit * 1.1, *(v for v in values if v > limit)):
-        assert len(alarms(days, {"x": higher}, rule)) <= allowed
-    # None of the effects seen would do as a lower limit, and keep the peace at all higher ones as well.
-    below = max((v for v in values if 0.1 <= v < limit), default=None)
-    if below is not None and limit > 0.1:
-        assert (
-            len(alarms(days, {"x": math.nextafter(below, 9)}, rule)) > allowed
-            or math.nextafter(below, 9) == limit
-        )
-
-
-def test_few_quiet_days_leave_the_usual_limit_unless_they_saw_more() -> None:
-    assert learned_limits(days_of(*[0.01] * 20)) == {"x": 0.25}
-    assert learned_limits(days_of(*[0.01] * 100)) == {"x": 0.1}
-    assert learned_limits(days_of(*[0.5] * 20)) == {"x": math.nextafter(0.5, 1)}
-    assert learned_limits([]) == {}
-
-
 def test_quiet_columns_raise_at_most_one_alarm_a_quarter() -> None:
     rng = np.random.default_rng(0)
 
@@ -119,26 +90,21 @@ def test_quiet_columns_raise_at_most_one_alarm_a_quarter() -> None:
             for row in statistics
         ]
 
-    limits = learned_limits(history(182))
-    found = false_alarms(history(364), limits)
-    assert found.days == 364 and found.per_quarter <= 1
-    # Without test, persistence and learned limits it cries wolf all the time.
-    assert false_alarms(history(364), {}, Rule(rate=1.0, k=1, n=1, close=1.0)).per_quarter > 5
+    def count(rule: Rule) -> float:
+        return frequency(len(episodes(alarms(history(364), {}, rule))), 364).per_quarter
+
+    assert count(Rule()) <= 1
+    # Without test and persistence it cries wolf all the time.
+    assert count(Rule(rate=1.0, k=1, n=1, close=1.0)) > 5
 
 
-def test_false_alarms_by_hand() -> None:
-    days, limits, rule = days_of(1, 1, 0, 0, 1, 1, 0, 0), {"x": 1.0}, Rule(k=2, n=2, close=0.5)
-    found = false_alarms(days, limits, rule)
+def test_frequency_by_hand() -> None:
+    found = frequency(2, 8)
     assert (found.alarms, found.days, found.per_quarter) == (2, 8, 2 * 91 / 8)
     # Garwood: half the chi-squared quantiles with 4 and 6 degrees of freedom.
     assert found.low == pytest.approx(chi2.ppf(0.025, 4) / 2 * 91 / 8)
     assert found.high == pytest.approx(chi2.ppf(0.975, 6) / 2 * 91 / 8)
-    # The second began on a day that was not quiet.
-    quiet = [True] * 4 + [False] * 4
-    assert false_alarms(days, limits, rule, quiet=quiet).alarms == 1
-    assert math.isnan(false_alarms(days, limits, rule, quiet=[False] * 8).per_quarter)
-    with pytest.raises(DataError, match="do not fit"):
-        false_alarms(days, limits, rule, quiet=[True])
+    assert frequency(0, 8).low == 0.0 and math.isnan(frequency(0, 0).per_quarter)
 
 
 def test_rules_that_cannot_be_kept_are_refused() -> None:

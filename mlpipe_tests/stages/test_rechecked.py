@@ -66,7 +66,10 @@ def test_a_day_of_drift_or_of_a_fallen_metric_was_not_fine(past: Past, tmp_path:
     spec = past.spec.model_copy(update={"retrain": Retrain(performance=0.05)})
     other = Past(spec, past.store, past.ledger)
     seen = other.newest("monitor")
-    alarm = {"verdict": "drift", "data": {**seen[drifting].data, "alarms": ["hours"]}}
+    alarm = {
+        "verdict": "drift",
+        "data": {**seen[drifting].data, "head": {**seen[drifting].data["head"], "drifted": ["hours"]}},
+    }
     other.records[seen[drifting].id] = seen[drifting].model_copy(update=alarm)
     found = {d["day"]: d for d in rechecked(other, spec, days(LAST), tmp_path)["days"]}
     assert (found[drifting]["standing"], found[drifting]["why"]) == ("not_fine", "drift of hours")

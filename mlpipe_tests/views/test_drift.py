@@ -18,7 +18,7 @@ def found(**changes: Any) -> dict[str, Any]:
         "version": 2,
         "verdicts": ["stable", "stable", "drift"],
         "raised": [False, False, True],
-        "columns": [{"name": EVIL, "psi": [None, 0.1, 0.25], "limit": 0.2, "over": True}],
+        "columns": [{"name": EVIL, "psi": [None, 0.1, 0.25], "limit": 0.2, "over": True, "drifts": True}],
         "cause": {**cause, "upstream": ["2025-01-02: 3 rows came"], "evidence": [f"{EVIL} drifts"]},
         "alarms": {"alarms": 1, "days": 3, "per_quarter": 30.3, "low": 0.8, "high": 169.0},
         **changes,
@@ -36,6 +36,15 @@ def test_the_cause_comes_first_and_each_day_has_a_mark() -> None:
     assert lines[1:3] == ["  began on 2025-01-02", "  changed upstream, 2025-01-02: 3 rows came"]
     assert f"{EVIL}   ▒█" in lines and "alarm           ▲" in lines
     assert "\x1b" not in as_text(found()) and "\x1b[31m█" in as_text(found(), colour=True)
+
+
+def test_what_passes_is_told_apart_from_what_drifts_and_alarms_are_counted() -> None:
+    text = as_text(found())
+    assert "drifts" in text and "over today" not in text
+    assert "false alarms over recorded history: at most 30 a quarter [0.8, 1.7e+02]" in text
+    assert "(1 in 3 days)" in text
+    one = [{**found()["columns"][0], "drifts": False}]
+    assert "over today" in as_text(found(columns=one))
 
 
 def test_a_quiet_day_says_so() -> None:

@@ -266,13 +266,20 @@ def _table(moved: Moved) -> pd.DataFrame:
     )
 
 
+def _named(names: Sequence[str]) -> str:
+    rest = len(names) - FEW
+    return ", ".join(names[:FEW]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _sentence(spec: PipelineSpec, watch: Watch, moved: Moved, score: ColumnDrift | None) -> str:
-    count, worst = len(moved.raised), moved.worst
+    up, worst = sorted(moved.standing.up), moved.worst
+    named = f" ({_named(up)})" if up else ""
     parts = [
-        f"`{spec.name}@{watch.champion.number}`: **{count}** of {len(moved.watched)} watched features drift"
+        f"`{spec.name}@{watch.champion.number}`: **{len(up)}** of {len(moved.watched)} watched features drift{named}"
     ]
-    if moved.standing.up:
-        parts.append(f"alarm up for {len(moved.standing.up)}")
+    odd = [n for n in moved.raised if n not in moved.standing.up]
+    if odd:
+        parts.append(f"{_named(odd)} over {'its limit' if len(odd) == 1 else 'their limits'}, which may pass")
     if worst is not None:
         limit = moved.limits.get(worst.column, float("nan"))
         parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {limit:.3f})")

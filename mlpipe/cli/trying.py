@@ -147,7 +147,6 @@ def _answer(
     experiment: str,
 ) -> dict[str, Any]:
     """Everything that came of it, in plain values; the best variant first."""
-    from mlpipe.core.metrics import METRICS
     from mlpipe.orchestration.runtime import open_store, store_url
     from mlpipe.records.codec import coerce
     from mlpipe.stages.experiment import CHANGES
@@ -169,7 +168,7 @@ def _answer(
         }
         for v, records in of
     ]
-    sign = METRICS[metric].sign if metric else 1.0
+    sign = spec.measures.of(metric).sign if metric else 1.0
     rows.sort(key=lambda row: -sign * _mean(row, metric, sign))
     return {
         "pipeline": spec.name,

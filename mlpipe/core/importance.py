@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.core.bootstrap import paired
 from mlpipe.core.leakage import midranks
-from mlpipe.core.metrics import evaluate, resolve
+from mlpipe.core.metrics import Metric, evaluate, resolve
 from mlpipe.core.scored import Floats, Scored
 
 
@@ -36,7 +36,7 @@ def permutation_importance(
     predict: Callable[[pd.DataFrame], Floats],
     rows: pd.DataFrame,
     scored: Scored,
-    metric: str,
+    metric: str | Metric,
     blocks: ArrayLike,
     *,
     repeats: int,
@@ -54,7 +54,7 @@ def permutation_importance(
     scored
         The model on these rows as they are.
     metric
-        Its name.
+        Its name, or a metric made by `custom`.
     blocks
         Shape (n,): what belongs together, and is resampled together for the interval. Values are exchanged between all rows.
     repeats
@@ -70,7 +70,7 @@ def permutation_importance(
         In the order of the columns. Positive where the metric gets worse without the feature, whichever direction is better.
     """
     made = resolve(metric, scored.task)
-    base = evaluate(scored, [metric])[metric]
+    base = evaluate(scored, [made])[made.name]
     out = []
     for name in rows:
         # The name decides the shuffle, so that another feature more changes nothing about this one.
@@ -81,8 +81,8 @@ def permutation_importance(
         shuffled[name] = column.take(np.concatenate(orders)).reset_index(drop=True)
         scores = predict(shuffled).reshape(repeats, *scored.score.shape)
         others = [Scored(scored.y, s, scored.threshold, scored.classes) for s in scores]
-        lost = np.array([made.sign * (base - evaluate(o, [metric])[metric]) for o in others])
-        bounds = paired(scored, others[0], metric, blocks, resamples=resamples, seed=seed)
+        lost = np.array([made.sign * (base - evaluate(o, [made])[made.name]) for o in others])
+        bounds = paired(scored, others[0], made, blocks, resamples=resamples, seed=seed)
         out.append(Importance(str(name), float(lost.mean()), float(lost.std()), bounds.low, bounds.high))
     return out
 

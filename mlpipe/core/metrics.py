@@ -10,11 +10,12 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mlpipe.core.blame import users_line
 from mlpipe.core.catalogue import DEFAULTS, METRICS, Custom, Metric, custom, resolve, wrong_name
 from mlpipe.core.formulas import Quantile, Ranking
 from mlpipe.core.pairs import wins, worthwhile
 from mlpipe.core.scored import Floats, Scored, Task, finite_numbers
-from mlpipe.errors import DataError, UserCodeError
+from mlpipe.errors import DataError, MlpipeError, UserCodeError
 
 __all__ = [
     "DEFAULTS",
@@ -62,6 +63,8 @@ def evaluate(
         An unknown name.
     DataError
         A metric of another task, labels wanted without a threshold, or weights that do not fit.
+    UserCodeError
+        A function of the user's raised, or gave no number.
     """
     row = None if weights is None else finite_numbers(weights, "the row weight")
     if row is not None and (row.shape != scored.y.shape or np.any(row < 0)):
@@ -80,7 +83,7 @@ def _value(metric: Metric, scored: Scored, weights: Floats | None) -> float:
     if not len(scored.y) or (weights is not None and not weights.any()):
         return float("nan")
     if isinstance(method, Custom):
-        return _call(metric, method, scored, weights)
+        return _blaming(metric, method, scored, weights)
     if isinstance(method, Ranking):
         rows = np.ones(len(scored.y)) if weights is None else weights
         return float(_ranked(method, scored, np.arange(len(rows)))(rows[None])[0])
@@ -223,8 +226,27 @@ def _call(metric: Metric, method: Custom, scored: Scored, weights: Floats | None
     return float(value)
 
 
-def _tolerant(metric: Metric, method: Custom, scored: Scored, weights: Floats) -> float:
+def _blaming(metric: Metric, method: Custom, scored: Scored, weights: Floats | None) -> float:
     try:
-        return _call(metric, method, scored, weights) if weights.any() else float("nan")
-    except (ValueError, ArithmeticError):
+        return _call(metric, method, scored, weights)
+    except MlpipeError:
+        raise
+    except Exception as error:  # the boundary to the user's code
+        text = str(error).strip()
+        raise UserCodeError(
+            f"metric '{metric.name}' raised {type(error).__name__}" + (f": {text}" if text else ""),
+            where=users_line(error),
+            fix="Mend its function; it may return nan where it is undefined.",
+        ) from error
+
+
+def _tolerant(metric: Metric, method: Custom, scored: Scored, weights: Floats) -> float:
+    if not weights.any():
         return float("nan")
+    try:
+        return _blaming(metric, method, scored, weights)
+    except UserCodeError as error:
+        # In a resample one class alone may be left, of which many a metric knows no value.
+        if isinstance(error.__cause__, ValueError | ArithmeticError):
+            return float("nan")
+        raise

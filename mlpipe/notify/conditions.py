@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlpipe.core.metrics import METRICS
 from mlpipe.notify.alert import State, number, runbook
 from mlpipe.records.codec import Head
 from mlpipe.spec.alerts import Severity
@@ -100,11 +99,11 @@ def _performance(spec: PipelineSpec, head: Head, expected: Promised) -> Iterator
         data.get("rolling"),
         expected.get(data.get("version") or 0, {}).get(str(data.get("primary"))),
     )
-    if limit is None or rolling is None or promised is None or spec.retrain is None:
-        return
     primary, model = str(data.get("primary")), f"{spec.name}@{data.get('version')}"
-    better = {n: m.better for n, m in METRICS.items()} | {m.name: m.better for m in spec.own_metrics}
-    fall = (promised - rolling) * (-1 if better.get(primary) == "lower" else 1)
+    metric = spec.measures.get(primary)
+    if limit is None or rolling is None or promised is None or spec.retrain is None or metric is None:
+        return
+    fall = metric.sign * (promised - rolling)
     if spec.retrain.close * limit <= fall < limit:
         return
     holds = fall >= limit

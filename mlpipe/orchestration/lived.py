@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mlpipe.core.metrics import METRICS
+from mlpipe.core.metrics import Metric
 from mlpipe.core.policy import Policy
 from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.fold import State, Version
@@ -27,7 +27,7 @@ def gathered(past: Replay, seconds: float | None = None) -> views.Replay:
     ctx = Context(past.store, past.ledger, heads, Run("", end), now)
     state = past.ledger.state(as_of=end)
     watched = heads.find(f"{spec.name}/monitor", past.keys)
-    metric = primary_of(spec, watched, state)
+    metric = spec.measures.of(primary_of(spec, watched, state))
     both = {s.key: s for s in seen(spec, past.keys, ctx)}
     days = []
     for key in past.keys:
@@ -50,8 +50,8 @@ def gathered(past: Replay, seconds: float | None = None) -> views.Replay:
         last=what.last,
         ledger=what.ledger,
         policy=described(what.policy, spec),
-        metric=metric,
-        better=METRICS[metric].better,
+        metric=metric.name,
+        better=metric.better,
         days=tuple(days),
         attempts=tuple(_attempts(past, entries, state, metric)),
         moves=tuple(_moves(entries, state)),
@@ -126,7 +126,7 @@ def _drift(head: Head | None, policy: Policy) -> dict[str, Any]:
     }
 
 
-def _attempts(past: Replay, entries: list[Entry], state: State, metric: str) -> list[views.Attempt]:
+def _attempts(past: Replay, entries: list[Entry], state: State, metric: Metric) -> list[views.Attempt]:
     made = {v.details.get("attempt"): v for v in state.versions.values() if v.details.get("attempt")}
     found = []
     for entry in entries:
@@ -175,24 +175,24 @@ def _why(past: Replay, name: str, version: Version | None) -> str:
 
 
 def _compared(
-    store: Store, pipeline: str, version: Version | None, metric: str
+    store: Store, pipeline: str, version: Version | None, metric: Metric
 ) -> tuple[float | None, float | None]:
     """Challenger and champion on the rows that both were judged on."""
     if version is None:
         return None, None
     record = from_bytes(store.get_record(pipeline, str(version.details["evaluation_record"])))
     values = {(m.split, m.name): m.value for m in record.metrics}
-    rival = values.get(("champion", metric))
+    rival = values.get(("champion", metric.name))
     gates = [g for g in version.details.get("gates", []) if g.get("kind") == "beats_champion"]
     about = [
         g
         for g in gates
-        if str(g.get("gate")).startswith((f"beats_champion({metric},", f"beats_champion({metric})"))
+        if str(g.get("gate")).startswith((f"beats_champion({metric.name},", f"beats_champion({metric.name})"))
     ]
     gain = next((g["observed"] for g in about if g.get("observed") is not None), None)
     if rival is None or gain is None:
-        return values.get(("test", metric)), None
-    return rival + METRICS[metric].sign * gain, rival
+        return values.get(("test", metric.name)), None
+    return rival + metric.sign * gain, rival
 
 
 def _moves(entries: list[Entry], state: State) -> list[views.Move]:

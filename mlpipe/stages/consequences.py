@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlpipe.core.bootstrap import paired
-from mlpipe.core.metrics import METRICS, Scored
+from mlpipe.core.metrics import Metric, Scored
 from mlpipe.ledger.entry import Entry
 from mlpipe.ledger.fold import fold
 from mlpipe.stages.counterfactual import Case, Counterfactual, Ruled
@@ -62,8 +62,8 @@ def compared(
     """
     matrix = Matrix(past, keys)
     moments = {k: r.as_of for k, r in past.first("predict").items()}
-    name = metric or matrix.primary(past.models())
-    assert name is not None or not cases
+    by = matrix.metric(metric, past.models())
+    assert by is not None or not cases
     entries = past.ledger.entries(), other.ledger.entries()
     at = {k: moments.get(k, past.spec.partitions.window(k).end) for k in matrix.days}
     days = {k: (served(entries[0], at[k]), served(entries[1], at[k])) for k in matrix.days}
@@ -79,10 +79,10 @@ def compared(
     return {
         "pipeline": past.spec.name,
         "ledger": past.ledger.deployment,
-        "metric": name,
-        "better": METRICS[name].better if name else "",
+        "metric": by.name if by else None,
+        "better": by.better if by else "",
         "stretch": [keys[0], keys[-1]] if keys else [],
-        "cases": [_told(c, span, matrix, bundles, name) for c, span in zip(cases, spans, strict=True)],
+        "cases": [_told(c, span, matrix, bundles, by) for c, span in zip(cases, spans, strict=True)],
         "by_hand": [
             {
                 "kind": t.entry.kind,
@@ -92,16 +92,16 @@ def compared(
             }
             for t in other.told
         ],
-        "production": production(both, name, past.spec.bootstrap, past.spec.seed) if name else None,
-        "months": _months(past, both, name) if name else [],
+        "production": production(both, by, past.spec.bootstrap, past.spec.seed) if by else None,
+        "months": _months(past, both, by) if by else [],
         "timeline": [
             {
                 "day": k,
                 "at": at[k].isoformat(),
                 "then": days[k][0].version,
                 "now": other.recorded(days[k][1].version),
-                "value_then": _value(both[k][0], name),
-                "value_now": _value(both[k][1], name),
+                "value_then": _value(both[k][0], by),
+                "value_now": _value(both[k][1], by),
             }
             for k in matrix.days
         ],
@@ -122,12 +122,12 @@ def _part(matrix: Matrix, who: Served, key: str) -> Scored | None:
     return None if who.bundle is None else matrix.scored(who.bundle, key)
 
 
-def _value(part: Scored | None, name: str | None) -> float | None:
-    return None if part is None or name is None else metric_of(part, name)
+def _value(part: Scored | None, by: Metric | None) -> float | None:
+    return None if part is None or by is None else metric_of(part, by)
 
 
 def _told(
-    case: Case, span: Sequence[str], matrix: Matrix, bundles: dict[int, str], name: str | None
+    case: Case, span: Sequence[str], matrix: Matrix, bundles: dict[int, str], by: Metric | None
 ) -> dict[str, Any]:
     entry = case.registered
     rival = bundles.get(case.then.champion or 0)
@@ -149,8 +149,8 @@ def _told(
         "followed": {
             "days": len(met),
             "rows": sum(len(a.y) for a, _ in met),
-            "candidate": _joined([a for a, _ in met], name),
-            "champion": _joined([b for _, b in met if b is not None], name),
+            "candidate": _joined([a for a, _ in met], by),
+            "champion": _joined([b for _, b in met if b is not None], by),
         },
     }
 
@@ -165,14 +165,14 @@ def _ruled(ruled: Ruled) -> dict[str, Any]:
     }
 
 
-def _joined(parts: Sequence[Scored], name: str | None) -> float | None:
-    return metric_of(joined(parts), name) if parts and name else None
+def _joined(parts: Sequence[Scored], by: Metric | None) -> float | None:
+    return metric_of(joined(parts), by) if parts and by else None
 
 
 Both = dict[str, tuple[Scored | None, Scored | None]]
 
 
-def production(both: Both, name: str, resamples: int, seed: int) -> dict[str, Any]:
+def production(both: Both, by: Metric, resamples: int, seed: int) -> dict[str, Any]:
     """Production under both policies, over the rows of all days on which both had a model of the same classes."""
     found = [
         (a, b)
@@ -182,13 +182,13 @@ def production(both: Both, name: str, resamples: int, seed: int) -> dict[str, An
     told: dict[str, Any] = {"days": len(found), "rows": sum(len(a.y) for a, _ in found)}
     if not found:
         return {**told, "then": None, "now": None, "difference": None, "low": None, "high": None, "note": ""}
-    then, now = together([a for a, _ in found], name), together([b for _, b in found], name)
+    then, now = together([a for a, _ in found], by), together([b for _, b in found], by)
     blocks = np.repeat(np.arange(len(found)), [len(a.y) for a, _ in found])
-    pair = paired(now, then, name, blocks, resamples=resamples, seed=seed)
+    pair = paired(now, then, by, blocks, resamples=resamples, seed=seed)
     return {
         **told,
-        "then": metric_of(then, name),
-        "now": metric_of(now, name),
+        "then": metric_of(then, by),
+        "now": metric_of(now, by),
         "difference": _finite(pair.difference),
         "low": _finite(pair.low),
         "high": _finite(pair.high),
@@ -196,7 +196,7 @@ def production(both: Both, name: str, resamples: int, seed: int) -> dict[str, An
     }
 
 
-def _months(past: Past, both: Both, name: str) -> list[dict[str, Any]]:
+def _months(past: Past, both: Both, by: Metric) -> list[dict[str, Any]]:
     months: dict[str, list[tuple[Scored | None, Scored | None]]] = {}
     zone = past.spec.partitions.zone
     for key, pair in both.items():
@@ -211,8 +211,8 @@ def _months(past: Past, both: Both, name: str) -> list[dict[str, Any]]:
         out.append(
             {
                 "month": month,
-                "then": pooled(then, name),
-                "now": pooled(now, name),
+                "then": pooled(then, by),
+                "now": pooled(now, by),
                 "rows": sum(len(p.y) for p in then),
             }
         )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlpipe.core.metrics import METRICS
 from mlpipe.errors import DataError
 from mlpipe.records.codec import Head
 from mlpipe.records.record import Input
@@ -251,11 +250,8 @@ def encoding_of(spec: PipelineSpec, labels: pd.Series) -> Encoding:
         )
     shown = ", ".join(repr(v) for v in values[:5]) + (", …" if len(values) > 5 else "")
     if spec.task == "multiclass" or (len(values) > 2 and spec.task is None):
-        odd = [
-            str(g.params["metric"])
-            for g in spec.gates
-            if "multiclass" not in METRICS[g.params["metric"]].tasks
-        ]
+        asked = (g.params.get("metric") for g in (*spec.gates, *spec.staging_gates))
+        odd = [m for m in asked if m is not None and "multiclass" not in spec.measures.of(m).tasks]
         if odd:
             raise DataError(
                 f"the labels hold {len(values)} values ({shown}), and a gate asks for {odd[0]!r}, which is for two",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipe.core.metrics import METRICS
+from mlpipe.core.metrics import Metric
 from mlpipe.errors import NotFoundError
 from mlpipe.stages.matrix import Matrix, Tell, Value
 from mlpipe.stages.past import Kept, Past
@@ -61,26 +61,26 @@ def survey(
             where=where,
             fix="Choose another stretch, or wait until its labels are known.",
         )
-    name = metric or matrix.primary(models)
-    assert name is not None
+    measure = matrix.metric(metric, models)
+    assert measure is not None
     made = matrix.fill(((m.bundle, k) for m in models for k in matrix.days), tell)
     columns: dict[str, list[str]] = {}
     for key in matrix.days:
         columns.setdefault(key if by == "day" else _month(past, key), []).append(key)
-    decay = [_ages(past, matrix, m, name) for m in models]
+    decay = [_ages(past, matrix, m, measure) for m in models]
     return {
         "pipeline": past.spec.name,
         "ledger": past.ledger.deployment,
-        "metric": name,
-        "better": METRICS[name].better,
+        "metric": measure.name,
+        "better": measure.better,
         "by": by,
         "days": [matrix.days[0], matrix.days[-1], len(matrix.days)],
         "made": made,
         "models": [_told(m) for m in models],
         "columns": list(columns),
-        "grid": [[asdict(_cell(past, matrix, m, c, name)) for c in columns.values()] for m in models],
+        "grid": [[asdict(_cell(past, matrix, m, c, measure)) for c in columns.values()] for m in models],
         "decay": decay,
-        "by_age": _by_age(decay, METRICS[name].sign),
+        "by_age": _by_age(decay, measure.sign),
         "unfit": _unfit(matrix, models),
     }
 
@@ -105,12 +105,12 @@ def new_to(past: Past, model: Kept) -> Callable[[str], bool]:
     return lambda key: past.spec.partitions.window(key).start >= model.data_end
 
 
-def _cell(past: Past, matrix: Matrix, model: Kept, keys: Sequence[str], metric: str) -> Value:
+def _cell(past: Past, matrix: Matrix, model: Kept, keys: Sequence[str], metric: Metric) -> Value:
     unseen = list(filter(new_to(past, model), keys))
     return matrix.value(model.bundle, unseen or keys, metric, seen=not unseen)
 
 
-def _ages(past: Past, matrix: Matrix, model: Kept, metric: str) -> list[dict[str, Any]]:
+def _ages(past: Past, matrix: Matrix, model: Kept, metric: Metric) -> list[dict[str, Any]]:
     """The metric of each month of a model's age, from 0."""
     ages: dict[int, list[str]] = {}
     for key in filter(new_to(past, model), matrix.days):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.gates import Evidence, GateDecision, decide, passed
-from mlpipe.core.metrics import METRICS, Scored
+from mlpipe.core.metrics import Scored
 from mlpipe.ledger.rule import next_try
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
@@ -39,7 +39,6 @@ from mlpipe.stages.judging.rivals import (
     baselines,
     blocks_of,
     judge,
-    own_metrics,
     rival_of,
     scored_by,
 )
@@ -278,9 +277,9 @@ def _score_columns(scored: Scored) -> dict[str, np.ndarray]:
 
 
 def _values(spec: PipelineSpec, judged: Judged, split: str) -> list[MetricValue]:
-    own, out = own_metrics(spec), []
+    measures, out = spec.measures, []
     for name, value in judged.values.items():
-        bounds, metric = judged.intervals[name], own.get(name) or METRICS[name]
+        bounds, metric = judged.intervals[name], measures.of(name)
         out.append(
             MetricValue(
                 name=name, value=value, better=metric.better, split=split, low=bounds.low, high=bounds.high
@@ -306,7 +305,7 @@ def _result(
     undecided = all(d.verdict in ("pass", "not_comparable") for d in decisions)
     verdict = "pass" if good else "not_comparable" if undecided else "fail"
     primary, bundle_id = next(iter(judged[0].values)), head.outputs["bundle"].id
-    base = {j.name: j.values[primary] for j in judged[1:]}
+    base, sign = {j.name: j.values[primary] for j in judged[1:]}, spec.measures.of(primary).sign
     small = {
         "bundle": bundle_id,
         "gates_passed": good,
@@ -322,7 +321,7 @@ def _result(
         "champion": asked.champion.number if asked.champion else None,
         "try": number,
         "incomparable": incomparable,
-        "lift": {n: METRICS[primary].sign * (judged[0].values[primary] - v) for n, v in base.items()},
+        "lift": {n: sign * (judged[0].values[primary] - v) for n, v in base.items()},
         **({"staging_gates": [d.to_dict() for d in staging]} if staging else {}),
         **({"looks": asked.looks} if spec.locked is not None else {}),
         HEAD_DATA: small,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlpipe.core.metrics import METRICS, Scored, evaluate
+from mlpipe.core.metrics import Metric, Scored, evaluate
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
@@ -104,20 +104,20 @@ def _scores(table: pd.DataFrame) -> list[str]:
     return sorted(several, key=lambda c: int(c.rpartition("_")[2])) or ["score"]
 
 
-def metric_of(scored: Scored, name: str) -> float | None:
+def metric_of(scored: Scored, metric: Metric) -> float | None:
     """A metric, or None where it is undefined."""
-    value = evaluate(scored, [name])[name]
+    value = evaluate(scored, [metric])[metric.name]
     return float(value) if np.isfinite(value) else None
 
 
-def pooled(parts: Sequence[Scored], name: str) -> float | None:
+def pooled(parts: Sequence[Scored], metric: Metric) -> float | None:
     """A metric over the rows of several partitions, each with the threshold of its own model."""
-    return metric_of(together(parts, name), name) if parts else None
+    return metric_of(together(parts, metric), metric) if parts else None
 
 
-def together(parts: Sequence[Scored], name: str) -> Scored:
+def together(parts: Sequence[Scored], metric: Metric) -> Scored:
     """The rows of several partitions as a metric reads them, each with the threshold of its own model. At least one part."""
-    labels = METRICS[name].needs == "label"
+    labels = metric.needs == "label"
     scores = [lined_up(p) if labels else p.score for p in parts]
     cut = MIDDLE if labels and parts[0].threshold is not None else parts[0].threshold
     return Scored(np.concatenate([p.y for p in parts]), np.concatenate(scores), cut, parts[0].classes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlpipe.core.metrics import Scored
+from mlpipe.core.metrics import Metric, Scored
 from mlpipe.errors import DataError
 from mlpipe.records.codec import Head, digest
 from mlpipe.records.record import Trigger
@@ -20,7 +20,6 @@ from mlpipe.stages.context import Context, MemoryHeads, Run
 from mlpipe.stages.dataset import LABEL, Encoding, met
 from mlpipe.stages.frames import ROW, stacked
 from mlpipe.stages.hindsight import metric_of
-from mlpipe.stages.judging.asked import names_of
 from mlpipe.stages.outcomes import RIPE
 from mlpipe.stages.past import Kept, Past
 from mlpipe.stores.bundles import Bundle
@@ -116,16 +115,24 @@ class Matrix:
         )
         return Scored(table[TRUTH].to_numpy(), table[columns].to_numpy(), cell["threshold"], classes)
 
-    def value(self, bundle: str, keys: Sequence[str], metric: str, *, seen: bool = False) -> Value:
+    def value(self, bundle: str, keys: Sequence[str], metric: Metric, *, seen: bool = False) -> Value:
         """A metric of one model over the rows of some days together."""
         parts = [s for s in (self.scored(bundle, k) for k in keys) if s is not None]
         if not parts:
             return Value(None, 0, 0, seen)
         return Value(metric_of(joined(parts), metric), sum(len(p.y) for p in parts), len(parts), seen)
 
-    def primary(self, models: Sequence[Kept]) -> str | None:
-        """The metric that the pipeline's models are chosen by; None when there is no model."""
-        return names_of(self.spec, self._model(models[-1].bundle).task)[0] if models else None
+    def metric(self, name: str | None, models: Sequence[Kept]) -> Metric | None:
+        """The metric of that name; of no name the one that the pipeline's models are chosen by, None when there is no model.
+
+        Raises
+        ------
+        NotFoundError
+            There is no metric of that name.
+        """
+        if name is not None:
+            return self.spec.measures.of(name)
+        return self.spec.measures.primary(self._model(models[-1].bundle).task) if models else None
 
     def _recipe(self, bundle: str, key: str) -> str:
         features, labels = self._heads[key]

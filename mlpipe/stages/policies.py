@@ -13,7 +13,7 @@ from functools import cache
 from statistics import fmean
 from typing import Any
 
-from mlpipe.core.metrics import METRICS, Scored
+from mlpipe.core.metrics import Metric, Scored
 from mlpipe.core.policy import Policy
 from mlpipe.core.worth import Pays
 from mlpipe.errors import DataError
@@ -102,7 +102,7 @@ def tried(
         lives[name] = lived(name, policy)
     asked = {name: life.asked() for name, life in lives.items()}
     matrix = Matrix(past, keys)
-    primary = metric or _primary(past.spec, lives)
+    primary = past.spec.measures.of(metric or _primary(past.spec, lives))
     days = [d for d in _days(matrix, lives) if all(s.bundle is not None for s in d.by.values())]
     existed = _existed(asked)
     pairs = {(b, d.key) for d in days for b, since in existed.items() if since < d.at}
@@ -236,7 +236,7 @@ class _Scores:
     Parameters
     ----------
     metric
-        Its name.
+        By which they are compared.
     values
         Of each model on each day on which it existed, where the metric is defined.
     best
@@ -245,7 +245,7 @@ class _Scores:
         Of each life the rows of its days, the metric over all of them, and the names from the best to the worst.
     """
 
-    metric: str
+    metric: Metric
     values: Mapping[tuple[str, str], float]
     best: Mapping[str, float]
     scored: Mapping[str, Sequence[tuple[_Day, Scored | None]]]
@@ -254,13 +254,17 @@ class _Scores:
 
     @property
     def sign(self) -> float:
-        return METRICS[self.metric].sign
+        return self.metric.sign
 
 
 def _scores(
-    metric: str, names: Sequence[str], matrix: Matrix, days: Sequence[_Day], existed: Mapping[str, datetime]
+    metric: Metric,
+    names: Sequence[str],
+    matrix: Matrix,
+    days: Sequence[_Day],
+    existed: Mapping[str, datetime],
 ) -> _Scores:
-    sign = METRICS[metric].sign
+    sign = metric.sign
     values: dict[tuple[str, str], float] = {}
     best: dict[str, float] = {}
     for day in days:
@@ -282,8 +286,8 @@ def _found(
     first = next(iter(scores.scored.values()))
     return {
         "pipeline": past.spec.name,
-        "metric": scores.metric,
-        "better": METRICS[scores.metric].better,
+        "metric": scores.metric.name,
+        "better": scores.metric.better,
         "stretch": [keys[0], keys[-1]],
         "unit": past.spec.partitions.every,
         "nights": len(keys),
@@ -330,7 +334,7 @@ def _against(
     past: Past,
     mine: Sequence[tuple[_Day, Scored | None]],
     best: Sequence[tuple[_Day, Scored | None]],
-    metric: str,
+    metric: Metric,
 ) -> dict[str, Any]:
     """A policy beside the best one, over all rows: the difference with its interval, positive where it is better."""
     both = {d.key: (b, m) for (d, m), (_, b) in zip(mine, best, strict=True)}

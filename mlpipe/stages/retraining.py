@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
-from mlpipe.core.metrics import METRICS
 from mlpipe.core.policy import CAUSES, Attempt, Facts, Observation, Policy
 from mlpipe.core.worth import Budget, Pays
 from mlpipe.ledger.entry import Entry
@@ -80,22 +79,25 @@ def facts_of(
         What it took to make a record of a model or an evaluation; default: as it says itself.
     """
     watched = heads.find(f"{spec.name}/monitor", (*spec.partitions.before(key, MOST), key))
-    observations = [
-        _observation(spec, watched[k]) for k in sorted(watched, key=lambda k: spec.partitions.window(k).start)
-    ]
     attempts = attempts_of(spec, entries, failed)
     trained = [v.data_end for v in state.versions.values()]
     trained += [spec.partitions.window(k).start for a, k in attempts if not a.failed]
     named = [str(h.data["primary"]) for h in watched.values() if h.data and h.data.get("primary")]
     primary = named[-1] if named else ""
+    metric = spec.measures.get(primary)
+    observations = [
+        _observation(spec, watched[k], primary)
+        for k in sorted(watched, key=lambda k: spec.partitions.window(k).start)
+    ]
     corrected, correction = _corrected(spec, state.champion, heads, store) if policy.on_new_data else ((), "")
     window = spec.partitions.before(key, spec.training_window)
     good = heads.find(f"{spec.name}/features", window)
     return Facts(
         observations=observations,
         champion=None if state.champion is None else state.champion.number,
-        expected=expected_of(state.champion, primary),
-        sign=METRICS[primary].sign if primary else 1.0,
+        # A metric that the pipeline no longer declares promised nothing: which way it goes is unknown.
+        expected=expected_of(state.champion, primary) if metric is not None else None,
+        sign=metric.sign if metric is not None else 1.0,
         attempts=_weighed(spec, policy, [a for a, _ in attempts], state, primary, store, seconds),
         trained_until=max(trained, default=None),
         corrected=corrected,
@@ -165,7 +167,7 @@ def _per_day(spec: PipelineSpec, key: str, heads: Heads) -> float | None:
     return sum(rows) / len(rows) / unit if rows else None
 
 
-def _observation(spec: PipelineSpec, head: Head) -> Observation:
+def _observation(spec: PipelineSpec, head: Head, primary: str) -> Observation:
     data = head.data or {}
     columns = {n: (float(psi), float(limit)) for n, (psi, limit) in (data.get("psi") or {}).items()}
     return Observation(
@@ -175,7 +177,8 @@ def _observation(spec: PipelineSpec, head: Head) -> Observation:
         columns=columns,
         watched=int(data.get("watched") or 0),
         score_psi=data.get("score_psi"),
-        rolling=data.get("rolling"),
+        # What was realised in another metric, before the pipeline declared this one, is not comparable.
+        rolling=data.get("rolling") if data.get("primary") == primary else None,
         levels=_levels(spec, data.get("levels") or {}),
     )
 

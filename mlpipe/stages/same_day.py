@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.bootstrap import paired
-from mlpipe.core.metrics import METRICS
+from mlpipe.core.metrics import Metric
 from mlpipe.core.scored import Scored
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
@@ -90,10 +90,11 @@ def compared(
         at least two; else `note` says why not.
     """
     name = metric or next((m for r in trials if (m := _primary(r))), "")
+    measure = spec.measures.of(name) if name else None
     days: list[SameDay] = []
     missing: dict[str, str] = {}
     for record in trials:
-        made = _day(spec, record, own.get(record.partition), store, name)
+        made = _day(spec, record, own.get(record.partition), store, measure)
         if isinstance(made, str):
             missing[record.partition] = made
         else:
@@ -106,7 +107,9 @@ def _primary(record: Record) -> str:
     return str((record.data.get("judged") or {}).get("primary") or "")
 
 
-def _day(spec: PipelineSpec, trial: Record, own: Own | None, store: Store, metric: str) -> SameDay | str:
+def _day(
+    spec: PipelineSpec, trial: Record, own: Own | None, store: Store, metric: Metric | None
+) -> SameDay | str:
     """The comparison on one partition, or why there is none."""
     if own is None:
         return f"the pipeline has no evaluated model of its own (mlpipe run {spec.name} --train-at {trial.partition})"
@@ -117,6 +120,7 @@ def _day(spec: PipelineSpec, trial: Record, own: Own | None, store: Store, metri
     ours, theirs = (t for t in tables if t is not None)
     if list(trial.data["classes"]) != list(own.training.data["classes"]):
         return "they predict different classes"
+    assert metric is not None, "a trial that was judged names its metric"
     rows = ours.merge(theirs, on=[DAY, ROW], suffixes=("", "_own"))
     rows = rows[(rows["y"] == rows["y_own"]).to_numpy()].reset_index(drop=True)
     if not len(rows):
@@ -127,7 +131,7 @@ def _day(spec: PipelineSpec, trial: Record, own: Own | None, store: Store, metri
     blocks = blocks_of(spec.model_copy(update={"blocks": None}), trial.partition, rows)
     sides = [_side(rows, r, suffix) for r, suffix in ((trial, ""), (own.training, "_own"))]
     made = paired(sides[0], sides[1], metric, blocks, resamples=spec.bootstrap, level=LEVEL, seed=spec.seed)
-    value = made.rival + METRICS[metric].sign * made.difference
+    value = made.rival + metric.sign * made.difference
     told = " ".join([*notes, *([made.note] if made.note else [])])
     return SameDay(trial.partition, value, made.rival, made.difference, made.low, made.high, len(rows), told)
 

@@ -301,8 +301,12 @@ def test_custom_metric_that_is_wrong() -> None:
     assert evaluate(s, [picky]) == {"mine": 1.0}
     only = np.stack([np.ones(40), s.y == 1])
     np.testing.assert_array_equal(evaluate_resamples(s, picky, only), [1.0, np.nan])
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UserCodeError, match="'mine' raised ZeroDivisionError") as caught:
         evaluate(s, [picky], s.y)
+    assert caught.value.where.startswith(f"{__file__}:")
+    lost = custom("lost", lambda y, score: {}["gone"], "higher")
+    with pytest.raises(UserCodeError, match="'lost' raised KeyError"):
+        evaluate_resamples(s, lost, only)
 
 
 def test_registry_is_complete() -> None:

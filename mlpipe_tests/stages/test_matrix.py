@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from mlpipe.core.metrics import METRICS
 from mlpipe.errors import NotFoundError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.spec.pipeline import PipelineSpec
@@ -52,7 +53,7 @@ def test_any_stretch_of_any_model_equals_scoring_by_brute_force(
     bundle = past.store.get_bundle(model.bundle)
     scores = np.concatenate([bundle.predict(rows(day(n))[FEATURES]) for n in chosen])
     y = np.concatenate([truth(n) for n in chosen])
-    found = matrix.value(model.bundle, [day(n) for n in chosen], "roc_auc")
+    found = matrix.value(model.bundle, [day(n) for n in chosen], METRICS["roc_auc"])
     assert found.value == pytest.approx(roc_auc_score(y, scores), abs=1e-9)
     assert (found.rows, found.days) == (len(y), len(chosen))
 

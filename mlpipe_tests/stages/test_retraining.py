@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
 import mlpipe as ml
-from mlpipe.core.metrics import Scored
+from mlpipe.core.metrics import METRICS, Scored
 from mlpipe.core.policy import Policy, decide
 from mlpipe.core.worth import Budget, Pays
 from mlpipe.errors import NotFoundError
@@ -34,6 +34,7 @@ from mlpipe_tests.stages.pipelines import (
 )
 
 NIGHT = timedelta(hours=2)
+AUC = METRICS["roc_auc"]
 
 
 def shifted(frame: pd.DataFrame) -> pd.DataFrame:
@@ -212,18 +213,18 @@ def test_hindsight_scores_the_same_rows_by_the_live_and_by_the_first_champion(tm
         for version, scored in ((1, one.fixed), (1 if key < day(25) else 2, one.live)):
             bundle = made.store.get_bundle(ctx.ledger.state().versions[version].bundle)
             expected = roc_auc_score(frame["churned"], bundle.predict(frame))
-            assert metric_of(scored, "roc_auc") == pytest.approx(expected, abs=1e-12)
+            assert metric_of(scored, AUC) == pytest.approx(expected, abs=1e-12)
     parts = [s.live for s in both.values()]
     truth_all = np.concatenate([p.y for p in parts])
-    assert pooled(parts, "roc_auc") == pytest.approx(
+    assert pooled(parts, AUC) == pytest.approx(
         roc_auc_score(truth_all, np.concatenate([p.score for p in parts])), abs=1e-12
     )
     # Each part with the threshold of its own model.
     labels = np.concatenate([p.score >= p.threshold for p in parts])
-    assert pooled(parts, "f1") == pytest.approx(f1_score(truth_all, labels), abs=1e-12)
-    assert pooled([], "roc_auc") is None
+    assert pooled(parts, METRICS["f1"]) == pytest.approx(f1_score(truth_all, labels), abs=1e-12)
+    assert pooled([], AUC) is None
     one_class = Scored(np.ones(3), np.full(3, 0.5), 0.5, (0, 1))
-    assert metric_of(one_class, "roc_auc") is None
+    assert metric_of(one_class, AUC) is None
 
 
 # -- faults put in on purpose ----------------------------------------------------------------------------------------

@@ -8,19 +8,12 @@ import numpy as np
 
 from mlpipe.core.bootstrap import Paired, paired
 from mlpipe.core.gates import GATES, MARGIN, level_of_gate, needs
-from mlpipe.core.metrics import DEFAULTS, METRICS, Scored
+from mlpipe.core.metrics import Scored
 from mlpipe.records.codec import coerce
 from mlpipe.spec.judging import Gate
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.judging.rivals import Judged, Rival, own_metrics
+from mlpipe.stages.judging.rivals import Judged, Rival
 from mlpipe.stages.judging.subject import Subject
-
-
-def names_of(spec: PipelineSpec, task: str) -> tuple[str, ...]:
-    """Metrics to report; the first is the primary."""
-    fitting = tuple(m for m in spec.metrics if task in METRICS[m].tasks)
-    return fitting or tuple(DEFAULTS[task])  # type: ignore[index]
-
 
 CHEAP = ("robust", "no_leakage", "lineage_complete")
 """Gates that stand beside the comparison where none is declared."""
@@ -32,7 +25,7 @@ def gates_of(spec: PipelineSpec, task: str, first: bool, trial: bool = False) ->
     The first model of all must beat the constant baseline. Every later one must beat the champion: by what a declared gate asks for,
     else in the primary metric by `MARGIN`. Where no gate is declared the cheap ones are asked too. A trial asks for no probe.
     """
-    gates, primary = list(spec.gates), names_of(spec, task)[0]
+    gates, primary = list(spec.gates), spec.measures.primary(task).name
     if not first and not any(g.kind == "beats_champion" for g in gates):
         gates.append(Gate(kind="beats_champion", params={"metric": primary, "margin": MARGIN}))
     if first and not any(
@@ -48,7 +41,7 @@ def gates_of(spec: PipelineSpec, task: str, first: bool, trial: bool = False) ->
 
 def staging_gates_of(spec: PipelineSpec, task: str) -> list[Gate]:
     """What lets a version onto staging; a metric that is not named is the primary one."""
-    return [_with_metric(g, names_of(spec, task)[0]) for g in spec.staging_gates]
+    return [_with_metric(g, spec.measures.primary(task).name) for g in spec.staging_gates]
 
 
 def _with_metric(gate: Gate, primary: str) -> Gate:
@@ -60,8 +53,7 @@ def _with_metric(gate: Gate, primary: str) -> Gate:
 def metrics_of(spec: PipelineSpec, task: str, gates: Sequence[Gate]) -> tuple[str, ...]:
     """All metrics that a model is judged by: those to report, the pipeline's own, and those that gates ask for."""
     asked = (str(g.params["metric"]) for g in gates if g.params.get("metric") is not None)
-    fitting = (n for n, m in own_metrics(spec).items() if task in m.tasks)
-    return tuple(dict.fromkeys((*names_of(spec, task), *fitting, *asked)))
+    return tuple(dict.fromkeys((*spec.measures.told(task), *asked)))
 
 
 DECLARED = ("fairness", "behaviour", "golden")
@@ -88,14 +80,14 @@ class Comparisons:
     """Pairs of models on the same rows, each compared once a metric and level: the gates and the ladder often ask for the same."""
 
     def __init__(self, spec: PipelineSpec) -> None:
-        self._spec, self._own = spec, own_metrics(spec)
+        self._spec, self._measures = spec, spec.measures
         self._made: dict[tuple[int, int, str, float], tuple[Scored, Scored, Paired]] = {}
 
     def of(self, ours: Scored, theirs: Scored, metric: str, level: float, blocks: np.ndarray) -> Paired:
         """One metric of two models, whose rows stand in these blocks."""
         key = (id(ours), id(theirs), metric, level)
         if key not in self._made:
-            spec, measure = self._spec, self._own.get(metric, metric)
+            spec, measure = self._spec, self._measures.of(metric)
             made = paired(
                 ours, theirs, measure, blocks, resamples=spec.bootstrap, level=level, seed=spec.seed
             )

@@ -65,7 +65,7 @@ def _importance(subject: Subject, bundle: Bundle, places: np.ndarray, asked: Exp
         bundle.predict,
         rows,
         scored,
-        subject.names[0],
+        subject.spec.measures.of(subject.names[0]),
         subject.blocks[places],
         repeats=asked.repeats,
         seed=subject.seed,

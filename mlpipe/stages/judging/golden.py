@@ -16,7 +16,6 @@ from mlpipe.spec.probing import Golden
 from mlpipe.stages.dataset import Encoding, model_frame, plain
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.judging.fixed import table_of
-from mlpipe.stages.judging.rivals import own_metrics
 from mlpipe.stages.judging.subject import Probed, Subject
 from mlpipe.stages.trial import first_line
 from mlpipe.stores.bundles import Bundle
@@ -123,8 +122,8 @@ def _judged(
 ) -> dict[str, Any]:
     """Metrics of both models on some rows with intervals, and the differences, positive where the challenger is better."""
     ours = _scored(subject.bundle, rows, y, where)
-    spec, own = subject.spec, own_metrics(subject.spec)
-    asked = {n: own.get(n, n) for n in subject.names}
+    spec, measures = subject.spec, subject.spec.measures
+    asked = {n: measures.of(n) for n in subject.names}
     bounds = {
         n: interval(ours, m, blocks, resamples=spec.bootstrap, seed=subject.seed) for n, m in asked.items()
     }

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.bootstrap import Interval, interval
-from mlpipe.core.catalogue import Metric, custom
-from mlpipe.core.costs import cost
 from mlpipe.core.metrics import Scored, evaluate
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
@@ -21,7 +19,6 @@ from mlpipe.stores.bundles import Bundle
 
 MOST_BLOCKS = 500
 FEW_DAYS = 5
-COST = "cost"
 
 
 @dataclass(frozen=True)
@@ -79,16 +76,10 @@ def scored_by(bundle: Bundle, rows: pd.DataFrame, y: np.ndarray) -> Scored:
     return Scored(y, bundle.predict(rows), bundle.threshold, bundle.classes)
 
 
-def own_metrics(spec: PipelineSpec) -> dict[str, Metric]:
-    """The pipeline's own metrics, by name: its functions, and what errors cost."""
-    found = {m.name: custom(m.name, m.function, m.better, needs=m.needs) for m in spec.own_metrics}
-    return found if spec.cost is None else {**found, COST: cost(spec.cost, COST)}
-
-
 def judge(spec: PipelineSpec, name: str, scored: Scored, names: Sequence[str], blocks: np.ndarray) -> Judged:
     """One model's metrics on some rows, each with its interval."""
-    own = own_metrics(spec)
-    asked = {n: own.get(n, n) for n in names}
+    measures = spec.measures
+    asked = {n: measures.of(n) for n in names}
     values = evaluate(scored, list(asked.values()))
     intervals = {
         n: interval(scored, m, blocks, resamples=spec.bootstrap, seed=spec.seed) for n, m in asked.items()

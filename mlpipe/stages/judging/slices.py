@@ -7,7 +7,6 @@ from mlpipe.core.gates import GATES
 from mlpipe.core.slices import Slices, sliced
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.records.codec import coerce
-from mlpipe.stages.judging.rivals import own_metrics
 from mlpipe.stages.judging.subject import Probed, Subject
 
 LEVEL = float(GATES["no_slice_regresses"].optional["level"])
@@ -66,7 +65,7 @@ def _sliced(subject: Subject, name: str) -> Slices:
         subject.rows,
         asked.by,
         subject.scored,
-        own_metrics(subject.spec).get(name, name),
+        subject.spec.measures.of(name),
         subject.blocks,
         champion=subject.champion_scored,
         compared=subject.compared,

@@ -41,6 +41,10 @@ class Monitor(Node):
     slices: bool = Field(
         default=False, description="whether scores and labels are compared on the declared slices too"
     )
+    skew: bool = Field(
+        default=False,
+        description="whether served features are made again and compared; makes two days a night",
+    )
     domain: bool = Field(
         default=False, description="whether a classifier looks for drift of what goes with what; reads rows"
     )

@@ -11,7 +11,7 @@ from mlpipe.core.columns import with_columns
 from mlpipe.core.grid import Grid
 from mlpipe.errors import DataError, MlpipeError, UserCodeError
 from mlpipe.records.codec import HEAD_DATA
-from mlpipe.records.record import Found, MetricValue, Output
+from mlpipe.records.record import Found, Input, MetricValue, Output
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.cleaning import clean_params
 from mlpipe.stages.context import Context
@@ -34,8 +34,6 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         if key not in data.good:
             yield Plan(key, partial(left_out, key, heads[key].verdict), (heads[key].seen(),), reusable=False)
             continue
-        past = past_keys(spec, key)
-        inputs = tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, (*past, key))))
         params = attempted(partial(_params, spec, key, data, found, ctx))
         if isinstance(params, MlpipeError):
             yield Plan(key, Result, functions=functions, failed=params)
@@ -43,10 +41,25 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         yield Plan(
             key,
             partial(_work, spec, key, data, found, ctx),
-            inputs=inputs,
+            inputs=inputs(spec, key, data),
             params=params,
             functions=functions,
         )
+
+
+def inputs(spec: PipelineSpec, key: str, data: Validated) -> tuple[Input, ...]:
+    """What the features of a partition are made from."""
+    keys = (*past_keys(spec, key), key)
+    return tuple(i for name in spec.sources for i in data.inputs(name, _read(spec, name, keys)))
+
+
+def made(
+    spec: PipelineSpec, key: str, data: Validated, as_of: datetime
+) -> tuple[pd.DataFrame, list[str], list[Found]]:
+    """Features of a partition as they are stored, their names, and what is to be said about them. Errors as in `featurise`."""
+    frame, names = featurise(spec, key, data, as_of)
+    frame, findings = finite(frame, names)
+    return empty_as_null(frame), names, findings
 
 
 def _read(spec: PipelineSpec, name: str, keys: Sequence[str]) -> Sequence[str]:
@@ -103,9 +116,7 @@ def _clock(spec: PipelineSpec, key: str, data: Validated, ctx: Context) -> datet
 def _work(
     spec: PipelineSpec, key: str, data: Validated, found: tuple[str, Grid] | None, ctx: Context
 ) -> Result:
-    made, names = featurise(spec, key, data, ctx.run.as_of)
-    frame, findings = finite(made, names)
-    frame = empty_as_null(frame)
+    frame, names, findings = made(spec, key, data, ctx.run.as_of)
     try:
         outputs: list[Output] = [stored(ctx.store, "features", frame)]
     except DataError as error:

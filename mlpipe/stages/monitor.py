@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance, slices
+from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance, skew, slices
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -51,16 +51,19 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "standing": None if watch.before is None else drift.told(watch.before),
             "as_of": ctx.run.as_of if unripe else None,
         }
+        again = skew.again(spec, watch, ctx)
         told = levels.known(spec, key, watch, ctx)
         params["levels"] = told.params(spec)
         read = (
             *watch.inputs(),
             *estimated.inputs(spec, watch, ctx),
             *slices.inputs(spec, watch, ctx),
+            *again.inputs(spec),
             *told.read,
         )
-        work = partial(_work, spec, key, watch, told, ctx)
+        work = partial(_work, spec, key, watch, told, again, ctx)
         functions = tuple(o.function for o in spec.levels.own.values() if o.reads != ("features",))
+        functions += again.functions(spec)
         yield Plan(key, work, inputs=read, params=params, functions=functions)
 
 
@@ -76,13 +79,16 @@ def _nothing(verdict: str) -> Result:
     )
 
 
-def _work(spec: PipelineSpec, key: str, watch: Watch, told: levels.Known, ctx: Context) -> Result:
+def _work(
+    spec: PipelineSpec, key: str, watch: Watch, told: levels.Known, again: skew.Again, ctx: Context
+) -> Result:
     """The sections of the day, in the order in which they are told."""
     moved, did = drift.section(spec, key, watch, ctx), performance.section(spec, key, watch, ctx)
     sections = (
         moved,
         labels.section(spec, key, watch, ctx),
         slices.section(spec, key, watch, ctx),
+        skew.section(spec, key, watch, again, ctx),
         joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),

@@ -55,11 +55,12 @@ def found(spec: PipelineSpec, key: str, ctx: Context) -> Cause:
     champion = opened(spec, version, ctx)
     fell = _fell(spec, champion, data, ctx)
     raised = [c for c, r in ratios.items() if r >= 1]
+    skewed = tuple(data.get("skewed") or ())
     if champion is None or not (raised or fell):
-        return cause(Evidence(days, changes=changes))
+        return cause(Evidence(days, changes=changes, skewed=skewed))
     columns = _columns(spec, days, heads, champion, ratios, ctx) if raised else ()
     told, labels = _mistakes(spec, days[-window:], heads, champion, ctx) if fell else ([], [])
-    return cause(Evidence(days, columns, changes, fell, told, labels))
+    return cause(Evidence(days, columns, changes, fell, told, labels, skewed))
 
 
 def _rows(spec: PipelineSpec, days: Sequence[str], heads: Mapping[str, Head], ctx: Context) -> list[Change]:

@@ -22,6 +22,7 @@ from mlpipe.stages.dataset import LABEL, Encoding, met
 from mlpipe.stages.frames import DAY, ROW, stacked
 from mlpipe.stages.outcomes import RIPE
 from mlpipe.stages.runner import stored
+from mlpipe.stages.watching import estimated
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch
 from mlpipe.stores.store import Store
@@ -47,9 +48,9 @@ class Judged:
 
 
 def inputs(spec: PipelineSpec, watch: Watch, ctx: Context) -> tuple[Input, ...]:
-    """The evaluation whose rows are the reference; nothing where no slice is looked at."""
+    """The rows that the champion was judged on; nothing where no slice is looked at, or an estimate reads them already."""
     record = evaluation(spec, watch.champion, ctx.store) if asked(spec) else None
-    if record is None:
+    if record is None or not estimated.reason(spec, watch):
         return ()
     scored = record.output("scored")
     return (
@@ -57,7 +58,7 @@ def inputs(spec: PipelineSpec, watch: Watch, ctx: Context) -> tuple[Input, ...]:
             asset=record.asset,
             partition=record.partition,
             record=record.id,
-            name="sliced",
+            name="scored",
             id=scored.id,
             rows=scored.rows,
         ),

@@ -140,7 +140,7 @@ def test_declared_slices_are_compared_and_the_one_that_moved_is_named(watched: W
     assert head(told[day(35)])["slices_over"] == ["city=Ulm"] and head(told[day(27)])["slices_over"] == []
     assert any(f.where == "slices" and "city=Ulm (PSI" in f.what for f in told[day(35)].findings)
     table = world.table(told[day(35)], "slices").set_index("slice")
-    judged = next(i for i in told[day(35)].inputs if i.name == "sliced")
+    judged = next(i for i in told[day(35)].inputs if i.name == "scored")
     assert table["rows_reference"].sum() == judged.rows == 240 and table["rows"].sum() == 60
     ulm: Any = table.loc["city=Ulm"]
     assert ulm["score_psi"] == head(told[day(35)])["slice_psi"] and ulm["p_adjusted"] < 1e-3

@@ -13,6 +13,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.spec.sources import LoadSource, UpstreamSource
 from mlpipe.stages import evaluate, feature, ingest, label, monitor, predict, release, train, validate
 from mlpipe.stages.cleaning import clean_params, time_forms
+from mlpipe.stages.judging.asked import functions_of, told_of
 from mlpipe.stages.runner import Stage
 
 Dress = Callable[[str, dg.AssetSpec], dg.AssetSpec]
@@ -106,7 +107,8 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         "features": [spec.features.function, spec.label.function],
         "labels": [spec.label.function],
         "model": [spec.model.fit, spec.baseline],
-        "evaluation": [spec.baseline],
+        "evaluation": [*functions_of(spec)],
+        "monitor": [*spec.measures.functions, *(o.function for o in spec.levels.own.values())],
     }
     settings: dict[str, Any] = {
         "validated": [s.contract.model_dump(mode="json", exclude={"repair"}) for s in spec.sources.values()],
@@ -127,7 +129,8 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         "raw": time_forms(spec),
         **dict.fromkeys(("validated", "features", "labels"), clean_params(spec)),
     }
-    further: dict[str, Any] = {**forms, "model": spec.features.missing}
+    judged = {"evaluation": told_of(spec), "monitor": spec.measures.to_plain()}
+    further: dict[str, Any] = {**forms, **judged, "model": spec.features.missing}
     decisive = {
         "functions": [fingerprint(f) for f in functions.get(name, []) if f is not None],
         "settings": settings.get(name),

@@ -1,6 +1,6 @@
 """The metrics that a pipeline knows by name: those of mlpipe, its own functions, and what its errors cost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,21 +23,32 @@ class Measures:
     ----------
     named
         Names under ``metrics``, in order; none stands for those of the task.
-    functions
-        Its own metrics as they are declared, whether `named` or not.
+    declared
+        Its own metrics as they are written, whether `named` or not.
     costs
         What errors cost; None where nothing is said.
     """
 
     named: tuple[str, ...]
-    functions: tuple[Declared, ...] = ()
+    declared: tuple[Declared, ...] = ()
     costs: Mapping[Any, Any] | None = None
 
     @cached_property
     def own(self) -> dict[str, Metric]:
         """The pipeline's own metrics, by name: its functions, and what errors cost."""
-        found = {m.name: custom(m.name, m.function, m.better, needs=m.needs) for m in self.functions}
+        found = {m.name: custom(m.name, m.function, m.better, needs=m.needs) for m in self.declared}
         return found if self.costs is None else {**found, COST: cost(self.costs, COST)}
+
+    @property
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """Functions of its own metrics: their code is part of the recipe of whatever they measure."""
+        return tuple(m.function for m in self.declared)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What is its own, as it stands in recipes: functions by name. Nothing where nothing is."""
+        own = [{**m.model_dump(), "function": m.function.__qualname__} for m in self.declared]
+        costs = {} if self.costs is None else {"cost": dict(self.costs)}
+        return {**({"own_metrics": own} if own else {}), **costs}
 
     def get(self, name: str) -> Metric | None:
         """The metric of that name; None where there is none, as of a name on record that the pipeline no longer declares."""
@@ -84,7 +95,7 @@ class Measures:
     def unknown(self, asked: Sequence[tuple[KeyPath, str]]) -> Iterator[tuple[KeyPath, str]]:
         """Where something `asked` is no metric: the place, and the sentence."""
         yield from ((place, wrong) for place, name in asked if (wrong := self.wrong(name)))
-        if self.costs is not None and any(m.name == COST for m in self.functions):
+        if self.costs is not None and any(m.name == COST for m in self.declared):
             yield (COST,), f"it is told as the metric {COST!r}, and a metric of your own has that name"
 
     def unfit(

@@ -16,6 +16,7 @@ from mlpipe.records.record import Found
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, train
 from mlpipe.stages.context import Context, Heads
+from mlpipe.stages.judging.asked import functions_of
 from mlpipe.stages.runner import Plan, Result, Stage
 from mlpipe.stages.variants import Variant
 
@@ -81,12 +82,14 @@ def plans(variant: Variant, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
         "gates": [g.to_plain() for g in judged.gates],
         "blocks": spec.blocks,
         "bootstrap": spec.bootstrap,
+        **spec.measures.to_plain(),
     }
     for plan in train.plans(spec, keys, inner):
         yield replace(
             plan,
             work=partial(_work, variant, judged, plan, inner),
             params={**plan.params, "judged": settings},
+            functions=tuple(dict.fromkeys((*plan.functions, *functions_of(judged)))),
             seeds={**plan.seeds, "bootstrap": spec.seed},
             # Two ways to ask for the same share a recipe, and each record says how it was asked.
             data={CHANGES: variant.changes},

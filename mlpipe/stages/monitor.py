@@ -45,6 +45,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "version": watch.champion.number,
             "anchor": watch.anchor.number,
             "metrics": spec.metrics,
+            **spec.measures.to_plain(),
             "grid": watch.profiles.grid_id,
             "window": watch.keys,
             "limit": fixed_limit(spec),
@@ -63,7 +64,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         )
         work = partial(_work, spec, key, watch, told, again, ctx)
         functions = tuple(o.function for o in spec.levels.own.values() if o.reads != ("features",))
-        functions += again.functions(spec)
+        functions += (*again.functions(spec), *spec.measures.functions)
         yield Plan(key, work, inputs=read, params=params, functions=functions)
 
 

@@ -72,7 +72,7 @@ def probes_of(spec: PipelineSpec, gates: Sequence[Gate]) -> tuple[str, ...]:
 def functions_of(spec: PipelineSpec) -> tuple[Callable[..., Any], ...]:
     """The user's functions that decide a judgement: their code is part of its recipe."""
     gates = (g.params.get("function") for g in (*spec.gates, *spec.staging_gates))
-    given = (spec.baseline, *(m.function for m in spec.own_metrics), *gates)
+    given = (spec.baseline, *spec.measures.functions, *gates)
     return tuple(dict.fromkeys(f for f in given if f is not None))
 
 
@@ -127,8 +127,6 @@ def pairs_of(
 
 
 JUDGED_BY = (
-    "own_metrics",
-    "cost",
     "staging_gates",
     "slices",
     "fairness",
@@ -152,8 +150,7 @@ def told_of(spec: PipelineSpec) -> dict[str, Any]:
     if not any(g.kind == "documented" for g in (*spec.gates, *spec.staging_gates)):
         given -= {"problem", "owners", "description"}
     plain = spec.model_dump(mode="python", include=given - {"staging_gates"})
-    for metric in plain.get("own_metrics", ()):
-        metric["function"] = metric["function"].__qualname__
+    plain |= spec.measures.to_plain()
     if "staging_gates" in given:
         plain["staging_gates"] = [g.to_plain() for g in spec.staging_gates]
     return plain

@@ -4,12 +4,13 @@ The rules are few and are tried in this order; the first that holds names the ki
 
 1. Nothing is raised: *nothing*.
 2. A column differs between training and serving on the same rows: *train-serve skew*.
-3. Labels are late, or as many contradict the score at both of its ends: *label problem*.
+3. As many labels contradict the score at both of its ends: *label problem*.
 4. Something upstream changed within `NEAR` days of the beginning (or is raised by itself), or the drift of the first column is mostly
    missing values or unknown categories: *data bug*.
 5. A year before, the columns that drift looked as they do now: *seasonal*.
 6. The metric fell, and columns tell who the mistakes happen to, or no column drifts: *concept drift*.
 7. Columns drift: *covariate drift*.
+8. Labels are late, and nothing else is raised: *label delay*.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ Kind = Literal[
     "nothing",
     "train-serve skew",
     "label problem",
+    "label delay",
     "data bug",
     "seasonal",
     "concept drift",
@@ -85,6 +87,8 @@ class Evidence:
         Sentences on columns that tell who the mistakes happen to, the strongest first.
     labels
         Sentences on what is wrong with labels.
+    overdue
+        In words, how many labels are late; empty where none are.
     skewed
         Columns that differ between training and serving.
     """
@@ -96,6 +100,7 @@ class Evidence:
     told: Sequence[str] = ()
     labels: Sequence[str] = ()
     skewed: Sequence[str] = ()
+    overdue: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def cause(seen: Evidence) -> Cause:
     order = ranked(seen.columns)
     first = order[0][0] if order else None
     alone = [c for c in seen.changes if c.alone]
-    if first is None and not (seen.fell or seen.labels or seen.skewed or alone):
+    if first is None and not (seen.fell or seen.labels or seen.skewed or seen.overdue or alone):
         return Cause("nothing")
     starts = [c.since for c, _ in order if c.since is not None]
     since = first.since if first is not None and first.since is not None else min(starts, default=None)
@@ -162,7 +167,7 @@ def _kind(seen: Evidence, order: Sequence[tuple[Moved, float]], upstream: Sequen
         return "seasonal"
     if seen.fell and (seen.told or not order):
         return "concept drift"
-    return "covariate drift"
+    return "covariate drift" if order else "label delay"
 
 
 def _seasonal(order: Sequence[tuple[Moved, float]]) -> bool:
@@ -178,7 +183,7 @@ def _evidence(seen: Evidence, order: Sequence[tuple[Moved, float]]) -> list[str]
     if order and all(c.importance is None for c, _ in order):
         found.append("no importance of columns is recorded, so all weigh alike")
     found += [f"{n} differs between training and serving" for n in seen.skewed]
-    return [*found, *([seen.fell] if seen.fell else []), *seen.labels, *seen.told]
+    return [*found, *filter(None, [seen.fell, seen.overdue]), *seen.labels, *seen.told]
 
 
 def _more(c: Moved, days: Sequence[str]) -> str:

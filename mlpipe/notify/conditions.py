@@ -13,8 +13,16 @@ Promised = Mapping[int, Mapping[str, float]]
 """Metrics of versions at their evaluation, by version and name."""
 SHOWN = 5
 """At most this many columns are named."""
-OF_LEVEL = {"psi": "drift", "score_js": "drift", "performance": "performance"}
+OF_LEVEL = {
+    "psi": "drift",
+    "score_js": "drift",
+    "performance": "performance",
+    "performance_fall": "performance",
+}
 """Service levels whose runbook is that of another kind of alert; the others are about data."""
+
+EXPLAINED = ("psi", "score_js", "performance", "performance_fall", "labels_overdue", "volume")
+"""Service levels whose alert tells the likely cause of the day, where the record names one."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ def _cause(cause: object) -> list[str]:
     return [f"likely {cause['kind']}{where}{since}{before}"]
 
 
+def _likely(holds: bool, data: Mapping[str, Any]) -> list[str]:
+    """The same as a sentence of its own."""
+    return [f"{c[0].upper()}{c[1:]}." for c in (_cause(data.get("cause")) if holds else [])]
+
+
 def _performance(spec: PipelineSpec, head: Head, expected: Promised) -> Iterator[Condition]:
     """The realised metric against the evaluation's, by the limit of the retraining policy; it is over below a share of the limit."""
     data, limit = head.data or {}, spec.retrain.performance if spec.retrain is not None else None
@@ -119,7 +132,7 @@ def _performance(spec: PipelineSpec, head: Head, expected: Promised) -> Iterator
         title=f"{model} does worse than it promised"
         if holds
         else f"{model} does as well as it promised again",
-        text=text,
+        text=" ".join([text, *_likely(holds, data)]),
         episode=str(data.get("version")),
         fields={"version": data.get("version"), primary: rolling, "expected": promised, "limit": limit},
     )
@@ -138,6 +151,7 @@ def _levels(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
         text = f"Service level {name} of {spec.name} is {state} on {head.partition}{shown}."
         text += " Its error budget is used up." if exhausted else ""
         text += f" The response is '{response}'." if response else ""
+        text = " ".join([text, *_likely(missed and name in EXPLAINED, data)])
         yield Condition(
             kind="level",
             key=f"level:{name}",

@@ -14,7 +14,7 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import drift, estimated, joint, labels, levels, performance, skew, slices
+from mlpipe.stages.watching import causes, drift, estimated, joint, labels, levels, performance, skew, slices
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -55,6 +55,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         again = skew.again(spec, watch, ctx)
         told = levels.known(spec, key, watch, ctx)
         params["levels"] = told.params(spec)
+        params["causes"] = {"read": causes.read(spec, key, ctx), **causes.standing(watch.before)}
         read = (
             *watch.inputs(),
             *estimated.inputs(spec, watch, ctx),
@@ -95,7 +96,8 @@ def _work(
         estimated.section(spec, key, watch, ctx, did),
         levels.section(spec, key, watch, told, moved, did, ctx),
     )
-    return _assembled(watch, sections)
+    head = _joined([{"version": watch.champion.number}, *(s.head for s in sections)])
+    return _assembled(watch, (*sections, causes.section(spec, key, head, watch.before, ctx)))
 
 
 def _assembled(watch: Watch, sections: Sequence[Section]) -> Result:

@@ -9,7 +9,7 @@ import pandas as pd
 from mlpipe.core.abreast import basis
 from mlpipe.core.causes import Cause, Change, Evidence, Moved, cause
 from mlpipe.core.coarse import coarse_bins, grouped
-from mlpipe.core.drift import compare
+from mlpipe.core.drift import MAJOR, ColumnDrift, compare
 from mlpipe.core.onset import onset
 from mlpipe.core.profile import Profile, merge
 from mlpipe.core.told import flipped, told_by, unforeseen
@@ -23,6 +23,10 @@ from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import RIPE
 from mlpipe.stages.references import Profiles
 
+READ = ("raw", "validated", "features", "predictions", "labels")
+"""Assets of the days that are looked at."""
+BELOW = 0.999
+"""Ratio of a column that is not raised, at most."""
 WINDOWS = 3
 """So many windows back a beginning is looked for."""
 FEWER, MORE = 0.8, 1.5
@@ -39,28 +43,58 @@ def found(spec: PipelineSpec, key: str, ctx: Context) -> Cause:
     spec, key, ctx
         The pipeline, the partition, and what was recorded: heads, store and ledger. A day that was not watched has no cause.
     """
+    day = ctx.heads.find(f"{spec.name}/monitor", [key]).get(key)
+    return explained(spec, key, (day.data or {}) if day is not None else {}, ctx)
+
+
+def explained(spec: PipelineSpec, key: str, data: Mapping[str, Any], ctx: Context) -> Cause:
+    """As `found`, of a day whose monitor says `data` of itself (its head), on record or not yet."""
+    days = looked_at(spec, key)
     window = spec.monitor.window
-    days = (
-        (*spec.partitions.before(key, WINDOWS * window - 1), key)
-        if spec.partitions.every != "none"
-        else (key,)
-    )
-    names = ("raw", "validated", "features", "predictions", "labels", "monitor")
-    heads = {n: ctx.heads.find(f"{spec.name}/{n}", days) for n in names}
-    day = heads["monitor"].get(key)
-    data: Mapping[str, Any] = (day.data or {}) if day is not None else {}
-    ratios = {c: psi / limit for c, (psi, limit) in (data.get("psi") or {}).items() if limit > 0}
+    heads = {n: ctx.heads.find(f"{spec.name}/{n}", days) for n in READ}
+    limits = {c: float(limit) for c, (_, limit) in (data.get("psi") or {}).items() if limit > 0}
     changes = [*_rows(spec, days, heads["validated"], ctx), *_schema(days, heads["raw"])]
     version = ctx.ledger.state().versions.get(int(data["version"])) if data.get("version") else None
     champion = opened(spec, version, ctx)
     fell = _fell(spec, champion, data, ctx)
-    raised = [c for c, r in ratios.items() if r >= 1]
-    skewed = tuple(data.get("skewed") or ())
+    raised = _raised(data)
+    skewed, late = tuple(data.get("skewed") or ()), _late(data)
     if champion is None or not (raised or fell):
-        return cause(Evidence(days, changes=changes, skewed=skewed))
-    columns = _columns(spec, days, heads, champion, ratios, ctx) if raised else ()
+        return cause(Evidence(days, changes=changes, skewed=skewed, overdue=late))
+    columns = _columns(spec, days, heads, champion, limits, raised, ctx) if raised else ()
     told, labels = _mistakes(spec, days[-window:], heads, champion, ctx) if fell else ([], [])
-    return cause(Evidence(days, columns, changes, fell, told, labels, skewed))
+    return cause(Evidence(days, columns, changes, fell, told, labels, skewed, late))
+
+
+def looked_at(spec: PipelineSpec, key: str) -> tuple[str, ...]:
+    """The days among which a cause is looked for, the day itself the last."""
+    if spec.partitions.every == "none":
+        return (key,)
+    return (*spec.partitions.before(key, WINDOWS * spec.monitor.window - 1), key)
+
+
+def a_year_before(spec: PipelineSpec, key: str) -> tuple[str, ...]:
+    """The days 52 weeks before those of the window of a partition, as far as the calendar goes back."""
+    if spec.partitions.every == "none":
+        return ()
+    days = (*spec.partitions.before(key, spec.monitor.window - 1), key)
+    first, last = spec.partitions.window(days[0]).start, spec.partitions.window(days[-1]).end
+    year = pd.Timedelta(weeks=52).to_pytimedelta()
+    return spec.partitions.keys_between(first - year, last - year)
+
+
+def _raised(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns whose alarm is open; of a day that was recorded before alarms persisted those that were over their limit."""
+    if "drifted" in data:
+        return tuple(data["drifted"] or ())
+    return tuple(c for c, (psi, limit) in (data.get("psi") or {}).items() if limit > 0 and psi >= limit)
+
+
+def _late(data: Mapping[str, Any]) -> str:
+    value, state = (data.get("levels") or {}).get("labels_overdue") or (None, "unknown")
+    return (
+        f"{value:.0%} of the labels that would usually be there by now are late" if state == "missed" else ""
+    )
 
 
 def _rows(spec: PipelineSpec, days: Sequence[str], heads: Mapping[str, Head], ctx: Context) -> list[Change]:
@@ -122,6 +156,8 @@ def _fell(spec: PipelineSpec, champion: Champion | None, data: Mapping[str, Any]
     metric = spec.measures.get(name)
     if champion is None or now is None or metric is None:
         return ""
+    if ((data.get("levels") or {}).get("performance_fall") or (None, ""))[1] == "unknown":
+        return ""  # not more than chance
     then = promise(evaluation_of(spec, champion, ctx), name)
     if then is None or then.low is None or then.high is None:
         return ""
@@ -135,21 +171,22 @@ def _columns(
     days: Sequence[str],
     heads: Mapping[str, Mapping[str, Head]],
     champion: Champion,
-    ratios: Mapping[str, float],
+    limits: Mapping[str, float],
+    raised: Sequence[str],
     ctx: Context,
 ) -> list[Moved]:
     """Columns with the day on which each began, missing values, unknown categories, importance, and the look of a year before."""
     made = grid_of(spec, ctx)
     if made is None:
-        return [Moved(c, r) for c, r in ratios.items()]
+        return [Moved(c, 1.0) for c in raised]
     profiles, window = Profiles(spec, ctx, *made), spec.monitor.window
     by_day = _profiles(profiles, days, heads["features"])
     reference = profiles.reference(champion).profile
     recent = [by_day[k] for k in days[-window:] if k in by_day]
-    names = [c for c in ratios if c in profiles.grid.columns]
+    names = [c for c in dict.fromkeys((*raised, *limits)) if c in profiles.grid.columns]
     now = merge(recent)
     drifts = compare(profiles.grid, reference, now, names)
-    ago = _year_before(spec, days[-window:], profiles, ctx)
+    ago = _year_before(spec, days[-1], profiles, ctx)
     then = compare(profiles.grid, ago, now, names) if ago is not None else {}
     base = basis(profiles.grid, reference, names)
     importance = _importance(spec, days, heads, names, ctx)
@@ -164,22 +201,32 @@ def _columns(
             for k in days
         ]
         whole = grouped(groups, reference.column(name, grid), len(labels))
-        psi = drifts[name].psi
-        a_year = (
-            then[name].psi / (psi / ratios[name]) if name in then and psi > 0 and ratios[name] > 0 else None
-        )
+        limit, up = limits.get(name, MAJOR), name in raised
+        a_year = then[name].psi / limit if name in then else None
         found.append(
             Moved(
                 name,
-                ratios[name],
+                _ratio(spec, drifts[name], limit, up),
                 importance.get(name),
-                onset(counts, whole, window) if ratios[name] >= 1 else None,
+                onset(counts, whole, window) if up else None,
                 drifts[name].null_rate_change,
                 drifts[name].unseen_rate,
                 a_year if a_year is not None and np.isfinite(a_year) else None,
             )
         )
     return found
+
+
+def _ratio(spec: PipelineSpec, drift: ColumnDrift, limit: float, up: bool) -> float:
+    """How far a column is beyond its limit: at least 1 while its alarm is open, and less while it is not."""
+    asked = spec.monitor.alarms
+    parts = (
+        drift.psi / limit,
+        drift.null_rate_change / asked.new_nulls,
+        drift.unseen_rate / asked.unseen,
+    )
+    known = max((p for p in parts if np.isfinite(p)), default=0.0)
+    return max(known, 1.0) if up else min(known, BELOW)
 
 
 def _profiles(profiles: Profiles, days: Sequence[str], heads: Mapping[str, Head]) -> dict[str, Profile]:
@@ -190,15 +237,11 @@ def _profiles(profiles: Profiles, days: Sequence[str], heads: Mapping[str, Head]
     }
 
 
-def _year_before(spec: PipelineSpec, days: Sequence[str], profiles: Profiles, ctx: Context) -> Profile | None:
-    """Profile of the same days 52 weeks before; None where fewer than half of them are recorded."""
-    if spec.partitions.every == "none":
-        return None
-    first, last = spec.partitions.window(days[0]).start, spec.partitions.window(days[-1]).end
-    year = pd.Timedelta(weeks=52).to_pytimedelta()
-    keys = spec.partitions.keys_between(first - year, last - year)
+def _year_before(spec: PipelineSpec, key: str, profiles: Profiles, ctx: Context) -> Profile | None:
+    """Profile of the window's days 52 weeks before; None where fewer than half of them are recorded."""
+    keys = a_year_before(spec, key)
     made = _profiles(profiles, keys, ctx.heads.find(f"{spec.name}/features", keys))
-    return merge(list(made.values())) if made and 2 * len(made) >= len(days) else None
+    return merge(list(made.values())) if made and 2 * len(made) >= spec.monitor.window else None
 
 
 def _importance(

@@ -33,6 +33,16 @@ def test_drift_names_the_columns_that_stayed_over_their_limit_and_the_likely_cau
     assert other.fields["features"] == ["size", "price"] and "likely" not in other.text
 
 
+def test_a_missed_level_tells_the_likely_cause_where_it_is_one_of_its_effects() -> None:
+    cause = {"kind": "label delay", "column": None, "since": None, "upstream": None}
+    levels = {"labels_overdue": [0.4, "missed"], "age_hours": [30.0, "missed"], "volume": [0.99, "met"]}
+    late, old, fine = of(kind="level", levels=levels, cause=cause)
+    assert late.text.endswith("Likely label delay.") and late.state == "firing"
+    assert "ikely" not in old.text and "ikely" not in fine.text and fine.state == "resolved"
+    (worse,) = of(kind="performance", primary="roc_auc", rolling=0.7, cause=cause)
+    assert worse.text.endswith("limit 0.04. Likely label delay.")
+
+
 @pytest.mark.parametrize(
     ("rolling", "state"),
     [

@@ -9,9 +9,9 @@ from mlpipe.errors import NotFoundError
 from mlpipe.index.shelf import Shelf
 from mlpipe.records.record import Input, Record
 
-DECIDED, WATCHED, RIVALS = "production", "monitor", ("champion", "anchor", "scored", "usual", "due")
-"""Assets of decisions and of what was watched before, and names of inputs: a champion that was compared with, the judged rows
-by which its performance is estimated, and days that tell what is usual or due, are nothing that a record was made from."""
+DECIDED, WATCHED, RIVALS = "production", "monitor", ("champion", "anchor", "scored", "shadow", "usual", "due")
+"""Assets of decisions and of what was watched before, and names of inputs: a champion or a challenger that was compared with, the judged
+rows by which its performance is estimated, and days that tell what is usual or due, are nothing that a record was made from."""
 
 
 EMPTY = ("null", "object")

@@ -11,6 +11,7 @@ from mlpipe.spec.nodes import Duration, Float, KeyPath, Name, Node, Wrong, choic
 
 FRAMES = ("features", "predictions", "labels")
 """What an indicator of one's own may read, by the name of its parameter: a day's rows."""
+BUSINESS = "business"
 KINDS: tuple[Kind, ...] = ("below", "above", "at_least", "at_most")
 SHARES = (
     "missing_rate",
@@ -52,13 +53,9 @@ def _level(value: object) -> object:
 Asked = Annotated[Level | None, BeforeValidator(_level)]
 
 
-class OwnLevel(Node):
-    """An indicator of one's own: a function of the day's rows that gives a number, and its limit.
+class Limited(Node):
+    """A number that a pipeline tells, and its limit."""
 
-    The function's parameters name what it reads, of `FRAMES`. One that reads features alone is asked before the day is scored.
-    """
-
-    function: Callable[..., Any]
     below: Float | None = None
     above: Float | None = None
     at_least: Float | None = None
@@ -72,6 +69,21 @@ class OwnLevel(Node):
         if len(given) != 1:
             said = " and ".join(given) if given else "none"
             raise ValueError(f"needs one limit: below, above, at_least or at_most; got {said}")
+        return self
+
+    def indicator(self, name: str) -> Indicator:
+        """As what is asked."""
+        kind = next(k for k in KINDS if getattr(self, k) is not None)
+        return Indicator(name, kind, float(getattr(self, kind)), self.severity, self.response, True)
+
+
+class Reader(Node):
+    """A function of a day's rows; its parameters name what it reads, of `FRAMES`."""
+
+    function: Callable[..., Any]
+
+    @model_validator(mode="after")
+    def _reads(self) -> Self:
         reads = _parameters(self.function)
         wrong = [n for n in reads if n not in FRAMES]
         if wrong or not reads:
@@ -88,10 +100,9 @@ class OwnLevel(Node):
         """Names of the frames that the function takes, in its order."""
         return _parameters(self.function)
 
-    def indicator(self, name: str) -> Indicator:
-        """As what is asked."""
-        kind = next(k for k in KINDS if getattr(self, k) is not None)
-        return Indicator(name, kind, float(getattr(self, kind)), self.severity, self.response, True)
+
+class OwnLevel(Reader, Limited):
+    """An indicator of one's own: a function that gives a number, and its limit. One of features alone is asked before the day is scored."""
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -153,6 +164,9 @@ class Levels(Node):
     )
     rows: Asked = Field(default=None, description="least rows of a day that keep the contract")
     own: dict[Name, OwnLevel] = Field(default={}, description="indicators of your own, by name")
+    business: dict[str, Limited] = Field(
+        default={}, description="limits of the business metrics that 'monitor.business' tells, by name"
+    )
     budget: ErrorBudget = ErrorBudget()
     freeze_promotions: bool = Field(
         default=False, description="whether a used-up budget refuses promotions (never rollbacks)"
@@ -182,6 +196,9 @@ class Levels(Node):
                 wrong.append((("own", name), f"{name!r} is the name of a built-in indicator"))
             if own.response == "block scoring" and own.reads != ("features",):
                 wrong.append((("own", name, "response"), _too_late(name)))
+        for name, told in self.business.items():
+            if told.response == "block scoring":
+                wrong.append((("business", name, "response"), _too_late(name)))
         if wrong:
             raise Wrong(*wrong)
         return self
@@ -218,7 +235,12 @@ class Levels(Node):
                 level.response or response,
                 level.limit is not None,
             )
-        return found | {n: o.indicator(n) for n, o in self.own.items()}
+        return found | {n: o.indicator(n) for n, o in self._further()}
+
+    def _further(self) -> Iterator[tuple[str, Limited]]:
+        """What the pipeline itself names: functions of its own, and business metrics."""
+        yield from self.own.items()
+        yield from ((f"{BUSINESS}.{n}", b) for n, b in self.business.items())
 
     @property
     def retraining(self) -> tuple[str, ...]:
@@ -235,7 +257,7 @@ class Levels(Node):
                 or (level.response is None and n in FLOORS and FLOORS[n].response == "retrain")
             )
         ]
-        return (*known, *(n for n, o in self.own.items() if o.response == "retrain"))
+        return (*known, *(n for n, o in self._further() if o.response == "retrain"))
 
     def asked_to(self, response: Response) -> Iterator[KeyPath]:
         """Keys under which the user names a response."""
@@ -243,7 +265,8 @@ class Levels(Node):
             level: Level | None = getattr(self, name)
             if level is not None and level.response == response:
                 yield ("levels", name, "response")
-        yield from (("levels", "own", n, "response") for n, o in self.own.items() if o.response == response)
+        for key, further in (("own", self.own), ("business", self.business)):
+            yield from (("levels", key, n, "response") for n, o in further.items() if o.response == response)
 
 
 def _too_late(name: str) -> str:

@@ -50,7 +50,7 @@ from mlpipe.spec.probing import (
 )
 from mlpipe.spec.recording import Recording, owned, tagged, unreported, wrong_tags
 from mlpipe.spec.sources import AnySource, LoadSource, Source, UpstreamSource
-from mlpipe.spec.watching import Monitor
+from mlpipe.spec.watching import Monitor, watching_problems
 
 Problems = Iterator[tuple[KeyPath, str]]
 Deployment = Literal["dev", "stage", "prod"]
@@ -221,6 +221,10 @@ class PipelineSpec(Node):
                 lambda: behaviour_problems(self.behaviour, self.features.columns),
             ),
             ((("window",), ("split",), every), self._window_problems),
+            (
+                (("monitor",), ("slices",), ("levels",)),
+                lambda: watching_problems(self.monitor, self.slices.by, self.levels),
+            ),
             (
                 (("levels",), ("baseline",), ("retrain",)),
                 lambda: level_problems(self.levels, self.baseline is not None, self.retrain is not None),

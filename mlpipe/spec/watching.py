@@ -1,10 +1,12 @@
 """How production is watched."""
 
-from typing import Self
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from mlpipe.spec.nodes import Float, Int, Names, Node
+from mlpipe.spec.levels import Levels, Reader
+from mlpipe.spec.nodes import Float, Int, KeyPath, Name, Names, Node, choices
 
 
 class Alarms(Node):
@@ -26,6 +28,16 @@ class Alarms(Node):
         return self
 
 
+def _readers(value: object) -> object:
+    """A bare function stands for what reads it."""
+    if not isinstance(value, Mapping):
+        return value
+    return {n: {"function": f} if callable(f) else f for n, f in value.items()}
+
+
+Business = Annotated[dict[Name, Reader], BeforeValidator(_readers)]
+
+
 class Monitor(Node):
     """How live days are compared with what the champion learned from."""
 
@@ -45,6 +57,27 @@ class Monitor(Node):
         default=False,
         description="whether served features are made again and compared; makes two days a night",
     )
+    business: Business = Field(
+        default={},
+        description="what predictions were worth: functions of a day's rows that give numbers, by name",
+    )
+    shadow: Literal["staging"] | None = Field(
+        default=None, description="versions that score the same days beside the champion; default: none"
+    )
     domain: bool = Field(
         default=False, description="whether a classifier looks for drift of what goes with what; reads rows"
     )
+
+
+def watching_problems(
+    monitor: Monitor, slices: Collection[object], levels: Levels
+) -> Iterator[tuple[KeyPath, str]]:
+    """What the monitor is asked for and the pipeline does not declare, and limits of what the monitor does not tell."""
+    known = list(monitor.business)
+    for name in levels.business:
+        if name.split(".")[0] not in known:
+            text = f"unknown business metric {name!r}. {choices(name, known)}"
+            missing = "no business metric is declared: give 'monitor' a 'business'"
+            yield ("levels", "business", name), text if known else missing
+    if monitor.slices and not slices:
+        yield ("monitor", "slices"), "needs declared slices: give the pipeline 'slices', such as [country]"

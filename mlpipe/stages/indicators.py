@@ -7,7 +7,7 @@ the release read them there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from numbers import Real
@@ -119,19 +119,29 @@ def own(spec: PipelineSpec, key: str, frames: Mapping[str, pd.DataFrame], *, ear
             found[name] = (
                 Value(None, f"the day has no {gone[0]} that are known yet")
                 if gone
-                else _called(spec, key, name, [frames[n] for n in level.reads])
+                else value_of(
+                    answer(spec, key, f"level {name}", level.function, [frames[n] for n in level.reads])
+                )
             )
     return found
 
 
-def _called(spec: PipelineSpec, key: str, name: str, frames: Sequence[pd.DataFrame]) -> Value:
-    function = spec.levels.own[name].function
-    where = f"pipeline {spec.name}, partition {key}, level {name}"
+def answer(
+    spec: PipelineSpec, key: str, what: str, function: Callable[..., Any], frames: Sequence[pd.DataFrame]
+) -> Any:
+    """What a function of the user's gives of a day's frames, which it may change; a `Value` without a number where it fails."""
+    where = f"pipeline {spec.name}, partition {key}, {what}"
     try:
-        with deadline(spec.timeout, f"the level {name!r}", f"{where}, {defined(function)}"):
-            given = call_any(function, *(f.copy(deep=True) for f in frames), where=where)
+        with deadline(spec.timeout, f"the {what}", f"{where}, {defined(function)}"):
+            return call_any(function, *(f.copy(deep=True) for f in frames), where=where)
     except MlpipeError as error:
         return Value(None, f"its function failed: {error.what}")
+
+
+def value_of(given: Any) -> Value:
+    """An answer as a number, or why it is none."""
+    if isinstance(given, Value):
+        return given
     if given is None:
         return Value(None, "its function says so")
     if isinstance(given, bool) or not isinstance(given, Real) or math.isinf(float(given)):

@@ -8,13 +8,25 @@ from mlpipe.errors import DataError
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Found
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.champions import opened, state_of
+from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.grids import grid_of
 from mlpipe.stages.outcomes import Outcomes
 from mlpipe.stages.references import Profiles
 from mlpipe.stages.runner import Plan, Result, Stage
-from mlpipe.stages.watching import causes, drift, estimated, joint, labels, levels, performance, skew, slices
+from mlpipe.stages.watching import (
+    business,
+    causes,
+    drift,
+    estimated,
+    joint,
+    labels,
+    levels,
+    performance,
+    shadow,
+    skew,
+    slices,
+)
 from mlpipe.stages.watching.drift import fixed_limit
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch, watch_of
@@ -30,6 +42,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     outcomes = Outcomes(spec, ctx)
     found = grid_of(spec, ctx, force=True) if champion is not None else None
     profiles = Profiles(spec, ctx, *found) if found is not None else None
+    staged = shadow.challengers(spec, state, ctx)
     versions = {c.number: c for c in (champion, anchor) if c is not None}
     for key in keys:
         watch = watch_of(spec, key, versions, state, profiles, outcomes, ctx)
@@ -39,7 +52,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             continue
         unripe = any(h.verdict != "ripe" for h in watch.labels.values())
         params: dict[str, Any] = {
-            "monitor": spec.monitor.model_dump(mode="json"),
+            "monitor": spec.monitor.model_dump(mode="json", exclude={"business"}),
             "calendar": spec.features.calendar,
             "slices": slices.params(spec),
             "version": watch.champion.number,
@@ -53,6 +66,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             "as_of": ctx.run.as_of if unripe else None,
         }
         again = skew.again(spec, watch, ctx)
+        params["business"] = list(spec.monitor.business)
         told = levels.known(spec, key, watch, ctx)
         params["levels"] = told.params(spec)
         params["causes"] = {"read": causes.read(spec, key, ctx), **causes.standing(watch.before)}
@@ -61,11 +75,13 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             *estimated.inputs(spec, watch, ctx),
             *slices.inputs(spec, watch, ctx),
             *again.inputs(spec),
+            *shadow.inputs(spec, staged),
             *told.read,
         )
-        work = partial(_work, spec, key, watch, told, again, ctx)
+        work = partial(_work, spec, key, watch, told, again, staged, ctx)
         functions = tuple(o.function for o in spec.levels.own.values() if o.reads != ("features",))
         functions += (*again.functions(spec), *spec.measures.functions)
+        functions += tuple(b.function for b in spec.monitor.business.values())
         yield Plan(key, work, inputs=read, params=params, functions=functions)
 
 
@@ -82,10 +98,17 @@ def _nothing(verdict: str) -> Result:
 
 
 def _work(
-    spec: PipelineSpec, key: str, watch: Watch, told: levels.Known, again: skew.Again, ctx: Context
+    spec: PipelineSpec,
+    key: str,
+    watch: Watch,
+    told: levels.Known,
+    again: skew.Again,
+    staged: tuple[Champion, ...],
+    ctx: Context,
 ) -> Result:
     """The sections of the day, in the order in which they are told."""
     moved, did = drift.section(spec, key, watch, ctx), performance.section(spec, key, watch, ctx)
+    worth = business.values(spec, key, watch, ctx)
     sections = (
         moved,
         labels.section(spec, key, watch, ctx),
@@ -94,7 +117,9 @@ def _work(
         joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),
-        levels.section(spec, key, watch, told, moved, did, ctx),
+        shadow.section(spec, key, watch, staged, ctx),
+        business.section(spec, worth),
+        levels.section(spec, key, watch, told, moved, did, business.levels(worth), ctx),
     )
     head = _joined([{"version": watch.champion.number}, *(s.head for s in sections)])
     return _assembled(watch, (*sections, causes.section(spec, key, head, watch.before, ctx)))

@@ -61,6 +61,10 @@ class Outcomes:
         one = self._evaluate(champion, frames[key], failed) if key in frames else {}
         return Realised(one, window, len(frames), key in frames, failed)
 
+    def of(self, version: Champion, days: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+        """Metrics of a version over partitions that it scored: scores as in predictions, beside `LABEL`."""
+        return self._evaluate(version, stacked(list(days.values())), {})
+
     def bounds(
         self, name: str, champion: Champion, predictions: Mapping[str, Head], labels: Mapping[str, Head]
     ) -> Interval | None:

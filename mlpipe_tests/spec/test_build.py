@@ -368,7 +368,7 @@ def test_a_specification_is_frozen_and_free_of_the_users_own_lists() -> None:
     ):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(node, field, "x")
-    assert len({spec.split, declared().split, spec.partitions, spec.monitor, spec.retries}) == 4
+    assert len({spec.split, declared().split, spec.partitions, spec.monitor.alarms, spec.retries}) == 4
 
 
 def test_a_specification_can_be_pickled() -> None:

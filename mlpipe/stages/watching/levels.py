@@ -124,10 +124,12 @@ def section(
     told: Known,
     drift: Section,
     performance: Section,
+    business: Mapping[str, Value],
     ctx: Context,
 ) -> Section:
-    """The section of the levels, from what is known beforehand and what the sections of drift and performance found."""
+    """The section of the levels, from what is known beforehand, what drift and performance found, and business metrics."""
     found = {
+        **business,
         **told.today,
         **told.clocked,
         **values_of(spec, key, watch, told.by_others, told.promised, drift, performance, ctx),

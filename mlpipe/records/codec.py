@@ -24,7 +24,7 @@ EVENT_LIMIT = 64_000
 PLOTS_LIMIT = 16_000
 """Bytes that the points of what is drawn may take in an event; the objects in the store hold all."""
 TABLE_LIMIT = 8000
-"""Bytes that the table of gate decisions may take in an event."""
+"""Bytes that a table may take in an event."""
 CELL_LIMIT = 300
 _MARKS = re.compile(r"([\\`*_\[\]|])")
 _BARS = "▁▂▃▄▅▆▇█"
@@ -225,6 +225,8 @@ def to_entries(record: Record) -> dict[str, Any]:
         )
     if record.stage == "evaluate" and record.data.get("gates"):
         entries["gates"] = _decisions(record)
+    if record.stage == "monitor":
+        entries |= _watched(record.data.get(HEAD_DATA) or {})
     if record.plots:
         entries |= _plotted(record)
     entries["record"] = _head_entry(record)
@@ -238,22 +240,58 @@ def to_entries(record: Record) -> dict[str, Any]:
 
 def _decisions(record: Record) -> str:
     """Decisions of gates as a table, those for staging after the others, as many as there is room for."""
-    lines = ["| gate | verdict | observed | limit | sentence |", "|---|---|---|---|---|"]
     told = [("", d) for d in record.data["gates"]]
     told += [("staging: ", d) for d in record.data.get("staging_gates", ())]
-    size = 0
-    for i, (where, decision) in enumerate(told):
-        numbers = ("–" if decision[n] is None else f"{decision[n]:.6g}" for n in ("observed", "limit"))
-        cells = (
+    rows = [
+        (
             where + decision["gate"],
             decision["verdict"].replace("_", " "),
-            *numbers,
+            *(_number(decision[n], "–") for n in ("observed", "limit")),
             decision["sentence"],
         )
+        for where, decision in told
+    ]
+    return _table(("gate", "verdict", "observed", "limit", "sentence"), rows)
+
+
+def _watched(head: Mapping[str, Any]) -> dict[str, str]:
+    """A watched day as tables: the columns that moved most with their measures, and its service levels."""
+    measures, psi = head.get("measures") or {}, head.get("psi") or {}
+    shown = list(dict.fromkeys(m for found in measures.values() for m in found))
+    states = {n: "drifts" for n in head.get("drifted") or ()}
+    rows = [
+        (
+            name,
+            states.get(name, "over today" if name in (head.get("alarms") or ()) else ""),
+            *(_number(found.get(m)) for m in shown),
+            _number((psi.get(name) or (None, None))[1]),
+        )
+        for name, found in measures.items()
+    ]
+    levels = [
+        (name, _number(value), state, " ".join(map(str, (head.get("response") or {}).get(name, ())[:1])))
+        for name, (value, state) in (head.get("levels") or {}).items()
+    ]
+    tables = {}
+    if rows:
+        tables["drift"] = _table(("column", "alarm", *shown, "limit of the PSI"), rows)
+    if levels:
+        tables["levels"] = _table(("level", "value", "state", "response"), levels)
+    return tables
+
+
+def _number(value: float | None, unknown: str = "") -> str:
+    return unknown if value is None else f"{value:.6g}"
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, as many rows as there is room for."""
+    lines, size = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"], 0
+    for i, cells in enumerate(rows):
         line = f"| {' | '.join(_cell(c) for c in cells)} |"
         size += len(canonical(line))
         if size > TABLE_LIMIT:
-            return "\n".join([*lines, "", f"… and {len(told) - i} more in the record"])
+            return "\n".join([*lines, "", f"… and {len(rows) - i} more in the record"])
         lines.append(line)
     return "\n".join(lines)
 

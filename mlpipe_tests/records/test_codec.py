@@ -248,6 +248,31 @@ def test_decisions_of_gates_are_a_table_in_the_event() -> None:
     assert "gates" not in to_entries(sealed(a_record(stage="evaluate", data={"gates": []})))
 
 
+def test_a_watched_day_shows_its_measures_and_levels_as_tables_in_the_event() -> None:
+    measures = {"ho|urs": {"psi": 0.5, "ks": 0.25}, "plays": {"psi": 0.2, "ks": None}}
+    head = {
+        "measures": measures,
+        "psi": {"ho|urs": [0.5, 0.1], "plays": [0.2, 0.15]},
+        "drifted": ["ho|urs"],
+        "alarms": ["ho|urs", "plays"],
+        "levels": {"age_hours": [30.0, "missed"], "performance_fall": [None, "unknown"]},
+        "response": {"age_hours": ["page", "critical", "< 24"]},
+    }
+    entries = to_entries(sealed(a_record(stage="monitor", data={"head": head})))
+    assert entries["drift"].split("\n") == [
+        "| column | alarm | psi | ks | limit of the PSI |",
+        "|---|---|---|---|---|",
+        r"| ho\|urs | drifts | 0.5 | 0.25 | 0.1 |",
+        "| plays | over today | 0.2 |  | 0.15 |",
+    ]
+    assert entries["levels"].split("\n")[2:] == [
+        r"| age\_hours | 30 | missed | page |",
+        r"| performance\_fall |  | unknown |  |",
+    ]
+    nothing = to_entries(sealed(a_record(stage="monitor", data={"head": {}})))
+    assert "drift" not in nothing and "levels" not in nothing
+
+
 def test_a_table_of_decisions_keeps_its_bound_whatever_they_say() -> None:
     many = [decided(f"own_{i}", "\0|é" * 1000) for i in range(500)]
     entries = to_entries(sealed(a_record(stage="evaluate", data={"gates": many})))

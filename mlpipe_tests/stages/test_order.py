@@ -124,8 +124,27 @@ def test_every_order_gives_the_same_ids(
     else:
         again = gone_through(world, spec, keys)
     expected = all_ids(made)
-    for stage in set(again) - {"register", "monitor"}:  # alarms are carried on: there order decides
+    for stage in set(again) - {"register", "monitor"}:
         assert ids(again[stage]) == expected[stage], stage
+    if order != "single":
+        # Alarms and levels are carried on from day to day: once the days have been watched in order, they are as if never otherwise.
+        watched = world.run(monitor.STAGE, spec, KEYS[9:])
+        assert ids(watched) == expected["monitor"]
+        assert told(watched) == told(made["monitor"])
+
+
+def told(records: dict[str, Record]) -> dict[str, object]:
+    """What the heads of some days say."""
+    return {k: r.data["head"] for k, r in records.items()}
+
+
+def test_watching_again_in_order_changes_nothing(
+    forward: tuple[World, PipelineSpec, dict[str, dict[str, Record]]],
+) -> None:
+    world, spec, made = forward
+    again = world.run(monitor.STAGE, spec, KEYS[9:])
+    assert told(again) == told(made["monitor"]) and ids(again) == ids(made["monitor"])
+    assert all(r.reused for r in again.values())
 
 
 @pytest.mark.parametrize("where", ["here", "copy"])

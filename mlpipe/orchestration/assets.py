@@ -10,7 +10,7 @@ import dagster as dg
 
 from mlpipe.errors import NotFoundError, TransientError, UserCodeError
 from mlpipe.orchestration.checks import CHECKS, GOOD, check_results, check_specs, range_evaluations
-from mlpipe.orchestration.events import metadata_of, newest, provenance
+from mlpipe.orchestration.events import memory_of, metadata_of, newest, provenance
 from mlpipe.orchestration.faces import PARENTS, STAGES, Dress, asset_spec, dressed, worn
 from mlpipe.orchestration.indexing import decided, indexed
 from mlpipe.orchestration.lineage import lineage_sent
@@ -69,6 +69,9 @@ def build_asset(
     work = execute or (lambda s, st, keys, ctx: run_stage(st, s, keys, ctx))
 
     def compute(context: dg.AssetExecutionContext, **values: Any) -> Iterator[Any]:
+        memory = memory_of(context.instance)
+        if memory is not None:
+            memory.made(shown.key)
         keys = (
             list(context.partition_keys)
             if context.has_partition_key or context.has_partition_key_range

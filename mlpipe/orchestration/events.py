@@ -139,7 +139,7 @@ def materializations(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Sequence[str]
 ) -> Iterator[dg.EventLogRecord]:
     """Materializations of some partitions, the newest first."""
-    memory = MEMORIES.get(instance.root_directory)
+    memory = memory_of(instance)
     if memory is not None:
         return memory.read(key, partitions)
     wanted = None if list(partitions) == ["all"] else list(partitions)
@@ -160,18 +160,29 @@ class Memory:
     """Materializations that this process has read, so that a thousand nights read each of them once.
 
     For an instance that no other process writes to meanwhile: events are followed by their storage id, and writers side by side may
-    commit out of that order.
+    commit out of that order. A run looks for news of each asset once, and of those that it makes itself whenever it asks.
     """
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
         self._seen: dict[dg.AssetKey, dict[str, dict[int, dg.EventLogRecord]]] = {}
         self._upto: dict[dg.AssetKey, int] = {}
+        self._news: set[dg.AssetKey] = set()
+        self._made: set[dg.AssetKey] = set()
+
+    def made(self, key: dg.AssetKey) -> None:
+        """From now to the end of the run there may be news of an asset at any time."""
+        self._made.add(key)
+
+    def ended(self) -> None:
+        """A run has ended: the next one looks for news again."""
+        self._made.clear()
+        self._news.clear()
 
     def read(self, key: dg.AssetKey, partitions: Sequence[str]) -> Iterator[dg.EventLogRecord]:
         """Materializations of some partitions, the newest first."""
         seen = self._seen.setdefault(key, {})
-        if seen:
+        if seen and (key in self._made or key not in self._news):
             after = dg.AssetRecordsFilter(asset_key=key, after_storage_id=self._upto[key])
             self._keep(key, seen, after)
         new = [p for p in partitions if p not in seen]
@@ -179,6 +190,7 @@ class Memory:
             seen.update({p: {} for p in new})
             wanted = None if new == ["all"] else new
             self._keep(key, seen, dg.AssetRecordsFilter(asset_key=key, asset_partitions=wanted))
+        self._news.add(key)
         found = [event for p in partitions for event in seen[p].values()]
         return iter(sorted(found, key=lambda event: -event.storage_id))
 
@@ -196,6 +208,11 @@ class Memory:
 
 MEMORIES: dict[str, Memory] = {}
 """By the folder of an instance: see `remembered`."""
+
+
+def memory_of(instance: dg.DagsterInstance) -> Memory | None:
+    """What this process remembers of an instance; None where it remembers nothing."""
+    return MEMORIES.get(instance.root_directory) if MEMORIES else None
 
 
 @contextmanager

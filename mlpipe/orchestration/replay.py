@@ -183,6 +183,9 @@ class Replay:
         if todo:
             self._history(tell)
             self._facts(todo, tell)
+            # All nights at once: later only news are looked for.
+            for name in (*HISTORY, *TRAINING, *MONITOR):
+                materializations(self.on, dg.AssetKey([self.spec.name, name]), self.keys)
         # Nights that were lived through are asked again: that costs little, and finds a training that was killed.
         for key in self.keys:
             text = self._live(key, watched=key in done)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe.errors import MlpipeError, NotFoundError
 from mlpipe.orchestration.causes import cause, first_line
-from mlpipe.orchestration.events import DagsterHeads
+from mlpipe.orchestration.events import DagsterHeads, memory_of
 from mlpipe.orchestration.faces import STAGES
 from mlpipe.orchestration.jobs import MONITOR, job_name
 from mlpipe.orchestration.runtime import (
@@ -118,6 +118,10 @@ def run(
         if known is None or known is error:
             raise
         raise known from error
+    finally:
+        memory = memory_of(on)
+        if memory is not None:
+            memory.ended()
     return str(result.run_id)
 
 

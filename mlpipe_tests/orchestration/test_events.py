@@ -3,11 +3,20 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from mlpipe.orchestration.events import DagsterHeads, harmless, head_of_event, metadata_of, plain
+from mlpipe.orchestration.events import (
+    DagsterHeads,
+    harmless,
+    head_of_event,
+    memory_of,
+    metadata_of,
+    plain,
+    remembered,
+)
 from mlpipe.records.codec import sealed
 from mlpipe.records.record import Found, Output, Record
 from mlpipe_tests.orchestration.conftest import FIRST, World
@@ -96,6 +105,35 @@ def test_partitions_are_told_apart_and_the_unknown_are_absent(on: dg.DagsterInst
     runs = Runs(on)
     runs.make("a"), runs.make("b", partition="other")
     assert read(on, "x", time.time(), (FIRST, "other", "2030-01-01")) == ["a", "b"]
+
+
+def test_a_run_looks_for_news_once_and_of_what_it_makes_whenever_it_asks(
+    on: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, fetch = Runs(on), on.fetch_materializations
+    asked: list[Any] = []
+
+    def counted(*args: Any, **more: Any) -> Any:
+        asked.append(args)
+        return fetch(*args, **more)
+
+    monkeypatch.setattr(on, "fetch_materializations", counted)
+    runs.make("first")
+    with remembered(on):
+        memory = memory_of(on)
+        assert memory is not None
+        assert read(on, "x", time.time()) == ["first"] and len(asked) == 1
+        runs.make("second")
+        assert read(on, "x", time.time()) == ["first"] and len(asked) == 1, "nobody said that there is news"
+        memory.made(dg.AssetKey(ASSET.split("/")))
+        assert read(on, "x", time.time()) == ["second"] and len(asked) == 2
+        runs.make("third")
+        assert read(on, "x", time.time()) == ["third"] and len(asked) == 3, "whenever it asks"
+        memory.ended()
+        runs.make("fourth")
+        assert read(on, "x", time.time()) == ["fourth"] and read(on, "x", time.time()) == ["fourth"]
+        assert len(asked) == 4, "the next run looks once"
+    assert memory_of(on) is None
 
 
 def test_a_foreign_materialization_is_no_head(on: dg.DagsterInstance) -> None:

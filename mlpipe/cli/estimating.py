@@ -1,6 +1,7 @@
 """`mlpipe estimated`: performance before labels are there, and what the estimates were worth once they came."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from mlpipe.cli.looking import declared, shelf, tell
@@ -12,7 +13,7 @@ A truth that lies below its estimates for long is a sign of concept drift, which
 
 examples:
   mlpipe estimated flights
-  mlpipe estimated flights --from 2013-04-01 --to 2013-12-31
+  mlpipe estimated flights --from 2013-04-01 --to 2013-12-31 --html estimated.html
   mlpipe estimated flights --from 2013-07-01 --to 2013-07-31        a month: a line a day
   mlpipe estimated flights --window --json | jq '{mae, coverage}'"""
 
@@ -27,6 +28,9 @@ def add(commands: Any) -> None:
     made.add_argument(
         "--window", action="store_true", help="of the trailing windows instead of the single partitions"
     )
+    made.add_argument(
+        "--html", metavar="FILE", help="write a page with a picture too, which needs no network"
+    )
     made.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -34,6 +38,7 @@ def estimated(args: argparse.Namespace) -> None:
     """`mlpipe estimated`."""
     from mlpipe.errors import NotFoundError
     from mlpipe.views.estimated import as_text, rows_of, to_dict
+    from mlpipe.views.estimated_page import as_html
 
     span = "window" if args.window else "day"
     with shelf(args) as records:
@@ -46,6 +51,8 @@ def estimated(args: argparse.Namespace) -> None:
                 fix="Name partitions that were watched; 'mlpipe runs' tells which.",
             )
         rows = rows_of(found, span)
+    if args.html:
+        Path(args.html).write_text(as_html(args.pipeline, rows, span), encoding="utf-8")
     tell(
         args,
         records.as_of,

@@ -75,25 +75,28 @@ def to_dict(pipeline: str, rows: Sequence[Row], span: str) -> dict[str, Any]:
 
 def as_text(pipeline: str, rows: Sequence[Row], span: str) -> str:
     """A line a month, and one for all; or, of one month alone, a line a partition."""
+    first, *last = sentences(pipeline, rows, span)
+    if not last:
+        return printable(first)
+    months = list(dict.fromkeys(r.partition[:7] for r in rows))
+    body = _months(rows, months) if len(months) > 1 else table(*days_table(rows[-NEWEST:]))
+    return "\n".join([printable(first), "", body, "", *last])
+
+
+def sentences(pipeline: str, rows: Sequence[Row], span: str) -> list[str]:
+    """What is shown, and what the estimates were worth; one sentence where nothing was estimated."""
     if not any(r.value is not None for r in rows):
         why = next((r.why for r in reversed(rows) if r.why), "nothing was watched since there are estimates")
-        return printable(f"{pipeline}: no performance was estimated; {why}.")
+        return [f"{pipeline}: no performance was estimated; {why}."]
     metrics = list(dict.fromkeys(r.metric for r in rows if r.metric))
-    months = list(dict.fromkeys(r.partition[:7] for r in rows))
     what = "each partition" if span == "day" else "each trailing window"
-    lines = [
-        printable(
-            f"{pipeline}: {', '.join(metrics)} of {what}, estimated before labels (CBPE), and realised."
-        ),
-        "",
-        _months(rows, months) if len(months) > 1 else _days(rows),
-    ]
+    first = f"{pipeline}: {', '.join(metrics)} of {what}, estimated before labels (CBPE), and realised."
     total = worth(rows)
     if not total.windows:
-        return "\n".join([*lines, "", "No labels are ripe yet: nothing to compare with."])
+        return [first, "No labels are ripe yet: nothing to compare with."]
     off = f"mean absolute error {total.mae:.4f}, truth less estimate {total.bias:+.4f} on average"
     held = f"{total.coverage:.1%} of the intervals at 95% held the truth"
-    return "\n".join([*lines, "", f"{total.windows} compared: {off}; {held}."])
+    return [first, f"{total.windows} compared: {off}; {held}."]
 
 
 def _months(rows: Sequence[Row], months: Sequence[str]) -> str:
@@ -118,7 +121,8 @@ def _months(rows: Sequence[Row], months: Sequence[str]) -> str:
     return table(head, body)
 
 
-def _days(rows: Sequence[Row]) -> str:
+def days_table(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """A line a partition: names of the columns, and the lines."""
     body = [
         [
             r.partition,
@@ -128,9 +132,9 @@ def _days(rows: Sequence[Row]) -> str:
             _number(r.realised),
             "–" if r.value is None or r.realised is None else f"{r.realised - r.value:+.4f}",
         ]
-        for r in rows[-NEWEST:]
+        for r in rows
     ]
-    return table(["partition", "version", "estimate", "interval", "realised", "error"], body)
+    return ["partition", "version", "estimate", "interval", "realised", "error"], body
 
 
 def _mean(values: Sequence[float]) -> str:

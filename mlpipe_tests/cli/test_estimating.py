@@ -1,13 +1,17 @@
 """`mlpipe estimated`: as it is typed, and its figures by hand."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from mlpipe.cli import main
 from mlpipe.views.estimated import as_text, rows_of, worth
+from mlpipe.views.estimated_page import as_html, picture
+from mlpipe.views.frame import INK
 from mlpipe_tests.views.story import story
 
 
@@ -58,9 +62,10 @@ def test_before_labels_and_without_estimates_it_says_so() -> None:
     assert "since there are estimates" in as_text("churn", rows_of([old], "day"), "day")
 
 
-def test_as_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = ended(capsys, "churn")
+def test_as_typed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = ended(capsys, "churn", "--html", str(tmp_path / "estimated.html"))
     assert code == 0 and not err, err
+    assert "<svg" in (tmp_path / "estimated.html").read_text("utf-8")
     assert (
         "f1 of each partition, estimated before labels (CBPE)" in out
         and "compared: mean absolute error" in out
@@ -71,6 +76,32 @@ def test_as_typed(capsys: pytest.CaptureFixture[str]) -> None:
     one = told["partitions"][-1]["partition"]
     told = json.loads(ended(capsys, "churn", "--from", one, "--to", one, "--json")[1])
     assert [r["partition"] for r in told["partitions"]] == [one]
+
+
+def test_a_picture_has_band_line_and_a_dot_for_each_truth() -> None:
+    rows = rows_of(
+        [
+            watched("2024-01-30", 0.70, 0.72),
+            watched("2024-01-31", 0.70, 0.60),
+            watched("2024-02-01", None, None),
+            watched("2024-02-02", 0.80, None),
+        ],
+        "day",
+    )
+    drawn = picture(rows)
+    ElementTree.fromstring(drawn)
+    assert drawn.count("<polygon") == 2 == drawn.count("<polyline"), "nothing is drawn over the gap"
+    truths = [c for c in ElementTree.fromstring(drawn).iter() if c.tag.endswith("circle")][2:]
+    assert [c.attrib["stroke"] != INK for c in truths] == [False, True]
+    assert "2024-01-31: realised 0.6000, estimated 0.7000 (0.6500 to 0.7500)" in drawn
+
+
+def test_what_strangers_named_is_escaped_on_the_page() -> None:
+    rows = rows_of([watched("<script>x", 0.7, 0.71)], "day")
+    told = as_html("<b>churn", rows, "day")
+    assert "<script>x" not in told and "<b>churn" not in told and "&lt;b&gt;churn" in told
+    nothing = as_html("churn", rows_of([watched("2024-01-30", None, None)], "day"), "day")
+    assert "no performance was estimated" in nothing and "<svg" not in nothing
 
 
 def test_what_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,10 @@ JUDGING = frozenset(
     }
 )
 """Keys of a pipeline that decide about a model that is trained already."""
+NOT_TRIED = {
+    "levels": "is about days as they were watched; a trial judges candidates again, and watches no day again",
+}
+"""Keys that decide about releases too, and why they are not tried on the past."""
 Place = Callable[[KeyPath], str]
 
 
@@ -41,6 +45,7 @@ def judged_by(spec: PipelineSpec, path: Path) -> PipelineSpec:
     for key in [k for k in settings if k not in known]:
         of_pipeline = key in PipelineSpec.model_fields
         why = "decides nothing about a trained model" if of_pipeline else "is no key of a pipeline"
+        why = NOT_TRIED.get(key, why)
         found.append(Mistake((key,), f"{key!r} {why}. {choices(key, known)}"))
         del settings[key]
 

@@ -64,6 +64,12 @@ def test_a_contract_of_the_primary_source_or_of_each_by_name(tmp_path: Path) -> 
             "gates: []\nwindow: 3d\n",
             ["rule.yaml:2, key window: 'window' decides nothing about a trained model."],
         ),
+        (
+            "levels: {freeze_promotions: true}\n",
+            [
+                "rule.yaml:1, key levels: 'levels' is about days as they were watched; a trial judges candidates again"
+            ],
+        ),
         ("gatez: []\n", ["rule.yaml:1, key gatez: 'gatez' is no key of a pipeline. Did you mean 'gates'?"]),
         (
             "bootstrap: 2\nblocks: [1]\n",

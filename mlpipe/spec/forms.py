@@ -111,11 +111,12 @@ def _by_transition(out: dict[str, Any], renames: Renames, report: Report) -> Non
 
 def _own_metrics(out: dict[str, Any], renames: Renames) -> None:
     """A mapping among the metrics is one of the user's own; its name stands in its place."""
-    metrics = out.get("metrics")
-    if not isinstance(metrics, list) or "own_metrics" in out or not any(isinstance(m, dict) for m in metrics):
+    metrics, beside = out.get("metrics"), out.get("own_metrics") or []
+    several = isinstance(metrics, list) and isinstance(beside, list)
+    if not several or not any(isinstance(m, dict) for m in metrics):
         return
     named: list[Any] = []
-    own: list[Any] = []
+    own: list[Any] = [*beside]
     for i, metric in enumerate(metrics):
         if isinstance(metric, dict):
             renames["own_metrics", len(own)] = ("metrics", i)

@@ -48,6 +48,18 @@ def test_a_mapping_stands_where_it_is_written(tmp_path: Path) -> None:
     assert spec.metrics == ("profit", "f1") and spec.measures.primary("binary").name == "profit"
 
 
+def test_those_in_the_list_and_those_beside_it_come_together() -> None:
+    beside = own(name="loss", better="lower")
+    spec = spec_of(Path("."), metrics=["f1", own()], own_metrics=[beside])
+    assert spec.metrics == ("f1", "profit") and list(spec.measures.own) == ["loss", "profit"]
+    with pytest.raises(SpecError) as caught:
+        spec_of(Path("."), metrics=[own(better="up")], own_metrics=[beside])
+    (found,) = caught.value.findings
+    assert found.where.endswith("key metrics.0.better")
+    with pytest.raises(SpecError, match="two metrics are called 'profit'"):
+        spec_of(Path("."), metrics=[own()], own_metrics=[own()])
+
+
 def test_a_name_on_record_may_be_gone() -> None:
     measures = Measures(("f1",))
     assert measures.get("profit") is None and measures.get("f1") is not None

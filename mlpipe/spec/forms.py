@@ -112,8 +112,9 @@ def _by_transition(out: dict[str, Any], renames: Renames, report: Report) -> Non
 def _own_metrics(out: dict[str, Any], renames: Renames) -> None:
     """A mapping among the metrics is one of the user's own; its name stands in its place."""
     metrics, beside = out.get("metrics"), out.get("own_metrics") or []
-    several = isinstance(metrics, list) and isinstance(beside, list)
-    if not several or not any(isinstance(m, dict) for m in metrics):
+    if not isinstance(metrics, list) or not isinstance(beside, list):
+        return
+    if not any(isinstance(m, dict) for m in metrics):
         return
     named: list[Any] = []
     own: list[Any] = [*beside]

@@ -95,7 +95,7 @@ class Lived:
     scope="module", params=["wasted", *(pytest.param(n, marks=pytest.mark.long) for n in ("cost", "saved"))]
 )
 def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    """Days of which from the sixteenth on who stayed leaves."""
+    """Days of which from the seventh on who stayed leaves."""
     folder = tmp_path_factory.mktemp(request.param)
     changes: dict[str, Any] = {f"d{n}": turned for n in range(TURN, LAST)}
     rows = written(folder / "rows", days(LAST), **changes)

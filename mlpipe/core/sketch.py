@@ -20,6 +20,8 @@ UNSEEN = 20
 """Names kept of categories that the grid does not list: no count is off by more than unseen rows / 21."""
 
 Hashes = NDArray[np.uint64]
+_BLOCK = 8192
+"""Numbers hashed at once: what stays in the cache between two steps is three times as fast."""
 
 
 def hash_numbers(values: NDArray[np.float64]) -> Hashes:
@@ -30,14 +32,17 @@ def hash_numbers(values: NDArray[np.float64]) -> Hashes:
     The finaliser of MurmurHash3 (A. Appleby, `fmix64`) on the bits of each value. Zero must come with one
     sign.
     """
-    mixed = np.ascontiguousarray(values).view(np.uint64).copy()
-    shifted = np.right_shift(mixed, np.uint64(33))
-    mixed ^= shifted
-    for factor in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
-        mixed *= factor
-        np.right_shift(mixed, np.uint64(33), out=shifted)
+    out = np.ascontiguousarray(values).view(np.uint64).copy()
+    flat, room = out.reshape(-1), np.empty(_BLOCK, dtype=np.uint64)
+    for start in range(0, flat.size, _BLOCK):
+        mixed = flat[start : start + _BLOCK]
+        shifted = np.right_shift(mixed, np.uint64(33), out=room[: mixed.size])
         mixed ^= shifted
-    return mixed
+        for factor in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
+            mixed *= factor
+            np.right_shift(mixed, np.uint64(33), out=shifted)
+            mixed ^= shifted
+    return out
 
 
 def hash_names(names: Iterable[str]) -> Hashes:
@@ -84,15 +89,23 @@ def distinct_of(hashes: Hashes) -> Distinct:
     if hashes.size > 16 * HASHES:
         # Hashes are uniform: this few of them nearly always hold the smallest, and sorting them is cheap.
         low = hashes[hashes <= np.uint64(2**64 // hashes.size * 4 * HASHES)]
-        kept = np.unique(low)[:HASHES]
+        kept = _different(low)[:HASHES]
         if kept.size == HASHES:
             return Distinct(kept)
-    return Distinct(np.unique(hashes)[:HASHES])
+    return Distinct(_different(hashes)[:HASHES])
+
+
+def _different(hashes: Hashes) -> Hashes:
+    """Different hashes, ascending. For so few, sorting is quicker than the hash table of `numpy.unique`."""
+    ordered = np.sort(hashes)
+    first = np.ones(ordered.size, dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
 
 
 def merge_distinct(parts: Sequence[Distinct]) -> Distinct:
     """Summary of the union of what the parts summarise: the same as of all values at once."""
-    return Distinct(np.unique(np.concatenate([_no_hashes(), *(part.smallest for part in parts)]))[:HASHES])
+    return Distinct(_different(np.concatenate([_no_hashes(), *(part.smallest for part in parts)]))[:HASHES])
 
 
 @dataclass(frozen=True)

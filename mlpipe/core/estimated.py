@@ -24,7 +24,7 @@ References
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -156,6 +156,9 @@ class Estimator:
     held_out: Floats
     codes: NDArray[np.int64]
     blocks: int
+    _known: dict[tuple[str, int, int, float, int], tuple[float, float, str]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def estimate(
         self,
@@ -192,20 +195,31 @@ class Estimator:
         if self.blocks < 2 or not size:
             note = f"{self.blocks} labelled blocks and {size} in the window: an interval needs at least two and one."
             return Estimated(value, math.nan, math.nan, level, 0, size, note)
-        metric = resolve(name, "binary")
-        doubled, weights = _doubled(self.labelled.score, self.held_out, self.labelled.threshold)
-        truth = resampler(self.labelled, metric, self.codes, self.blocks)
-        guess = resampler(doubled, metric, np.tile(self.codes, 2), self.blocks, weights)
-        realised, estimates = drawn([truth, guess], self.blocks, resamples, seed, size)
-        errors = minus(realised, estimates)
-        # As in any prediction, what was learned from B blocks is itself off, by as much as the mean of B blocks varies.
-        middle = float(np.nanmean(errors)) if np.isfinite(errors).any() else 0.0
-        errors = middle + math.sqrt(1 + size / self.blocks) * (errors - middle)
-        (low, high), note = quantiles(errors, level, self.blocks, [(1 - level) / 2, (1 + level) / 2])
+        low, high, note = self._off(name, size, resamples, level, seed)
         least, most = (0.0, 1.0) if name in NAMES else (-math.inf, math.inf)
         return Estimated(
             value, max(least, value + low), min(most, value + high), level, resamples, size, note
         )
+
+    def _off(self, name: str, size: int, resamples: int, level: float, seed: int) -> tuple[float, float, str]:
+        """How far the truth lies from the estimate of so many blocks, at the ends of the interval, and what is to be noted.
+
+        It depends on the labelled rows alone, so the windows of one size share it.
+        """
+        key = name, size, resamples, level, seed
+        if key not in self._known:
+            metric = resolve(name, "binary")
+            doubled, weights = _doubled(self.labelled.score, self.held_out, self.labelled.threshold)
+            truth = resampler(self.labelled, metric, self.codes, self.blocks)
+            guess = resampler(doubled, metric, np.tile(self.codes, 2), self.blocks, weights)
+            realised, estimates = drawn([truth, guess], self.blocks, resamples, seed, size)
+            errors = minus(realised, estimates)
+            # As in any prediction, what was learned from B blocks is itself off, by as much as the mean of B blocks varies.
+            middle = float(np.nanmean(errors)) if np.isfinite(errors).any() else 0.0
+            errors = middle + math.sqrt(1 + size / self.blocks) * (errors - middle)
+            (low, high), note = quantiles(errors, level, self.blocks, [(1 - level) / 2, (1 + level) / 2])
+            self._known[key] = low, high, note
+        return self._known[key]
 
 
 def learned(scored: Scored, blocks: ArrayLike, *, seed: int) -> Estimator:

@@ -41,9 +41,7 @@ def opened(spec: PipelineSpec, version: Version | None, ctx: Context) -> Champio
     if version is None:
         return None
     bundle = _bundle(ctx.store, version.bundle, tuple(spec.model.trusted))
-    name = str(version.details["model_record"])
-    record = from_bytes(ctx.store.get_record(spec.name, name), name)
-    return Champion(version, bundle, record)
+    return Champion(version, bundle, _record(ctx.store, spec.name, str(version.details["model_record"])))
 
 
 @lru_cache(maxsize=4)
@@ -55,12 +53,12 @@ def _bundle(store: Store, bundle: str, trusted: tuple[str, ...]) -> Bundle:
 def evaluation_of(spec: PipelineSpec, champion: Champion, ctx: Context) -> Record | None:
     """The record on which a version was let into the ledger; None where the ledger names none."""
     name = champion.version.details.get("evaluation_record")
-    return _evaluation(ctx.store, spec.name, str(name)) if name else None
+    return _record(ctx.store, spec.name, str(name)) if name else None
 
 
-@lru_cache(maxsize=4)
-def _evaluation(store: Store, pipeline: str, name: str) -> Record:
-    """Once a process: every day that a version is watched asks for the same."""
+@lru_cache(maxsize=8)
+def _record(store: Store, pipeline: str, name: str) -> Record:
+    """Once a process: every day that a version is watched asks for the same, of its training and of its evaluation."""
     return from_bytes(store.get_record(pipeline, name), name)
 
 

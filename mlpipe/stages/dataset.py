@@ -94,16 +94,27 @@ def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -
     same = (rows.data or {}).get("raw") == (labels.data or {}).get("raw")
     keys = (ROW,) if same else tuple(spec.sources[spec.primary].keys)
     ids = rows.outputs[name].id, labels.outputs["labels"].id
-    whole = _MET.get(ctx.store, (*ids, keys, spec.label.name))
-    if whole is None:
-        return None
-    known = whole[_KNOWN] <= pd.Timestamp(ctx.run.as_of)
-    found = whole if known.all() else whole[known].reset_index(drop=True)
-    return found.drop(columns=_KNOWN)
+    pair = _MET.get(ctx.store, (*ids, keys, spec.label.name))
+    return None if pair is None else pair.known(pd.Timestamp(ctx.run.as_of))
 
 
 _KNOWN = "_label_known"
 _Pair = tuple[str, str, tuple[str, ...], str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Labelled:
+    """Rows with their labels, when each label was known, and from when on all are; None where one never is."""
+
+    rows: pd.DataFrame
+    times: pd.Series
+    whole_from: pd.Timestamp | None
+
+    def known(self, instant: pd.Timestamp) -> pd.DataFrame:
+        """Rows whose label was known by then, as a frame of the caller's own."""
+        if not len(self.rows) or (self.whole_from is not None and self.whole_from <= instant):
+            return self.rows.copy(deep=False)
+        return self.rows[self.times <= instant].reset_index(drop=True)
 
 
 class _Met:
@@ -115,33 +126,35 @@ class _Met:
     MOST = 256 * 2**20
 
     def __init__(self) -> None:
-        self._frames: OrderedDict[tuple[str, _Pair], tuple[pd.DataFrame | None, int]] = OrderedDict()
+        self._frames: OrderedDict[tuple[str, _Pair], tuple[_Labelled | None, int]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, store: Store, pair: _Pair) -> pd.DataFrame | None:
-        """The rows of both; None when they have no key in common. Not to be changed."""
+    def get(self, store: Store, pair: _Pair) -> _Labelled | None:
+        """The rows of both; None when they have no key in common."""
         key = (store.url, pair)
         if key in self._frames:
             self._frames.move_to_end(key)
             return self._frames[key][0]
-        frame = self._meet(store, *pair)
-        size = 0 if frame is None else int(frame.memory_usage(deep=True).sum())
+        met = self._meet(store, *pair)
+        size = 0 if met is None else int(met.rows.memory_usage(deep=True).sum())
         if size <= self.MOST // 4:
-            self._frames[key] = (frame, size)
+            self._frames[key] = (met, size)
             self._bytes += size
         while self._bytes > self.MOST:
             self._bytes -= self._frames.popitem(last=False)[1][1]
-        return frame
+        return met
 
     def _meet(
         self, store: Store, left_id: str, right_id: str, keys: Sequence[str], label: str
-    ) -> pd.DataFrame | None:
+    ) -> _Labelled | None:
         left, right = store.get_table(left_id), store.get_table(right_id)
         on = [k for k in keys if k in left and k in right]
         if not on:
             return None
         truth = right[on].assign(**{LABEL: right[label], _KNOWN: right[KNOWN]}).dropna(subset=on)
-        return left.merge(truth, on=on, how="inner", sort=False)
+        both = left.merge(truth, on=on, how="inner", sort=False)
+        times = both.pop(_KNOWN)
+        return _Labelled(both, times, times.max() if times.notna().all() else None)
 
 
 _MET = _Met()

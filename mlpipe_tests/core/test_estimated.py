@@ -1,6 +1,7 @@
 """Performance before labels: by hand, against labels drawn many times, and what it is worth once they come."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
+from mlpipe.core import estimated
 from mlpipe.core.estimated import NAMES, Estimated, expected, isotonic, learned, surprise
-from mlpipe.core.metrics import evaluate
+from mlpipe.core.metrics import Metric, evaluate, resampler
 from mlpipe.core.scored import Scored
 from mlpipe.errors import DataError
 
@@ -148,3 +150,26 @@ def test_what_cannot_be_had_is_said() -> None:
     for labelled in (([], []), ([0.1], [2]), ([0.1, 0.2], [1])):
         with pytest.raises(DataError, match="labelled rows"):
             isotonic(*labelled)
+
+
+def test_windows_of_one_size_share_what_depends_on_labelled_rows_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    score, _, y = drawn(4, 300)
+    scored, days, blocks = Scored(y, score, 0.5, (0, 1)), np.arange(300) // 20, np.repeat([0, 1], 30)
+    walks: list[str] = []
+
+    def counted(scored: Scored, metric: Metric, *more: Any) -> Any:
+        walks.append(metric.name)
+        return resampler(scored, metric, *more)
+
+    monkeypatch.setattr(estimated, "resampler", counted)
+    estimator = learned(scored, days, seed=0)
+    for rows in (score[:60], score[100:160]):
+        mine = estimator.estimate(rows, blocks, names=["f1"], resamples=50, seed=1)
+        assert mine == learned(scored, days, seed=0).estimate(
+            rows, blocks, names=["f1"], resamples=50, seed=1
+        )
+    assert len(walks) == 2 + 2 * 2, "once for both windows; two fresh estimators beside it"
+    other = estimator.estimate(score[:60], np.repeat([0, 1, 2], 20), names=["f1"], resamples=50, seed=1)
+    assert len(walks) == 8 and other["f1"].low != mine["f1"].low

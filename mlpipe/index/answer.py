@@ -7,6 +7,7 @@ from typing import Any
 
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names
+from mlpipe.index.rows import PRIMARY
 from mlpipe.index.schema import COLUMNS, FLAGS, PACKED, TIMES
 
 SELECTED = (*COLUMNS, "store", "event", "bag", "shape", "pack")
@@ -102,8 +103,6 @@ def moment(micros: int) -> datetime:
 
 
 LISTED = ("id", "pipeline", "partition", "stage", "started", "verdict", "version", "release_stage", "deleted")
-PRIMARY = "data.primary"
-"""Names the metric that a model is judged by first."""
 
 
 def shown_keys(asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
@@ -115,8 +114,9 @@ def shown_keys(asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> tuple
         for key in first
         if key.startswith("metrics.") and key.count(".") == 1 and not key.startswith("metrics.rows_")
     ]
-    # What a model is judged by comes before what else is known of it.
-    metrics = sorted(metrics, key=lambda key: key != f"metrics.{first.get(PRIMARY)}")[:3]
+    # What a model is judged by comes before what else is known of it. A trial is judged in its own record.
+    primary = first.get(PRIMARY) or first.get("data.judged.primary")
+    metrics = sorted(metrics, key=lambda key: key != f"metrics.{primary}")[:3]
     known = ["id", *others[:4], *asked, *metrics, *others[4:]]
     return tuple(dict.fromkeys(known))
 

@@ -16,6 +16,8 @@ TRAININGS = ("train", "trial")
 """Stages whose records are runs to people."""
 JUDGE = "test"
 """The split that judges, where there is one."""
+PRIMARY = "data.primary"
+"""Names the metric that a model is judged by first."""
 LONGEST = 500
 """Characters of a text by which it is found; the record holds the whole."""
 MOST = 1000

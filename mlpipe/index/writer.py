@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlpipe.index.blocks import spoil
 from mlpipe.index.database import Database
 from mlpipe.index.packs import Names, digest
-from mlpipe.index.rows import TRAININGS, Confirmed, Entry, Note, Value, metric_keys, micros
+from mlpipe.index.rows import PRIMARY, TRAININGS, Confirmed, Entry, Note, Value, metric_keys, micros
 from mlpipe.index.schema import COLUMNS, PACKED
 
 if TYPE_CHECKING:
@@ -225,18 +225,20 @@ def _attributes(
 
 
 def _judge(database: Database, names: Names, bundles: set[str]) -> None:
-    """Show what the newest evaluation of a bundle measured at the trainings that made it."""
+    """Show what the newest evaluation of a bundle measured, and by which metric first, at the trainings that made it."""
     for bundle in sorted(bundles):
         trainings = database.run("select n, measured, shape, pack from record where made = ?", (bundle,))
         newest = database.run(
-            "select measured from record where judges = ? order by as_of desc, started desc, id limit 1",
+            "select measured, shape, pack from record where judges = ? order by as_of desc, started desc, id limit 1",
             (bundle,),
         )
         judged = json.loads(newest[0][0]) if newest else []
+        told = names.unpack([newest[0][1:]])[0] if newest else {}
+        primary = {PRIMARY: told[PRIMARY]} if PRIMARY in told else {}
         for n, own, shape, pack in trainings:
-            now = metric_keys([*judged, *json.loads(own)])
+            now = metric_keys([*judged, *json.loads(own)]) | primary
             held = names.unpack([(shape, pack)])[0]
-            before = {key: value for key, value in held.items() if key.startswith("metrics.")}
+            before = {k: value for k, value in held.items() if k.startswith("metrics.") or k == PRIMARY}
             if now != before:
                 spoil(database, [n])
                 names.take([held, now])

@@ -6,6 +6,7 @@ import pytest
 from mlpipe.errors import NotFoundError, QueryError
 from mlpipe.index.index import Index
 from mlpipe.records.codec import sealed
+from mlpipe.records.record import Input, Record
 from mlpipe_tests.index.made import STORE, evaluation, metric, record, training
 
 
@@ -44,6 +45,24 @@ def test_a_training_shows_what_its_newest_evaluation_measured(index: Index) -> N
     assert row["metrics.f1.low"] == pytest.approx(0.6)
     index.add([evaluation(model, 4, f1=0.9), evaluation(model, 3, f1=0.8)], STORE)
     assert index.ask("metrics.f1 = 0.7").total == 0 and index.ask("metrics.f1 = 0.9").total == 1
+
+
+def test_a_training_shows_the_metric_first_that_it_is_judged_by(index: Index) -> None:
+    model = training(1)
+    read = Input(asset=model.asset, partition=model.partition, record=model.id, name="bundle", id="bundle-1")
+
+    def judged(day: int, primary: str) -> Record:
+        values = tuple(metric(n, 0.5, "test") for n in ("brier", "f1", "profit", "roc_auc"))
+        return record(day, "evaluate", inputs=(read,), metrics=values, data={"primary": primary})
+
+    index.add([model, judged(2, "profit")], STORE)
+    assert index.ask("").rows[0]["data.primary"] == "profit"
+    assert index.ask("").keys[-3:] == ("metrics.profit", "metrics.brier", "metrics.f1")
+    index.add([judged(3, "roc_auc")], STORE)
+    assert (
+        index.ask('data.primary = "roc_auc"').total == 1 and index.ask('data.primary = "profit"').total == 0
+    )
+    assert index.ask("").keys[-3] == "metrics.roc_auc"
 
 
 def test_evaluation_before_training_makes_the_same_row(index: Index) -> None:

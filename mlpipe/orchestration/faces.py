@@ -108,7 +108,10 @@ def code_version(spec: PipelineSpec, name: str) -> str:
         "labels": [spec.label.function],
         "model": [spec.model.fit, spec.baseline],
         "evaluation": [*functions_of(spec)],
-        "monitor": [*spec.measures.functions, *(o.function for o in spec.levels.own.values())],
+        "monitor": [
+            *spec.measures.functions,
+            *(o.function for o in (*spec.levels.own.values(), *spec.monitor.business.values())),
+        ],
     }
     settings: dict[str, Any] = {
         "validated": [s.contract.model_dump(mode="json", exclude={"repair"}) for s in spec.sources.values()],

@@ -306,10 +306,13 @@ def _names_function(path: KeyPath) -> bool:
         path in FUNCTION_KEYS
         or (len(path) == 3 and path[0] == "sources" and path[2] == "function")
         or (len(path) == 4 and path[0] == "sources" and path[2:] == ("contract", "repair"))
-        or (len(path) == 4 and path[:2] == ("levels", "own") and path[3] == "function")
+        or (len(path) == 4 and path[:2] in _NAMED and path[3] == "function")
+        or (len(path) == 3 and path[:2] == ("monitor", "business"))
         or (path[0] in _LISTS and path[-1] == "function")
     )
 
 
+_NAMED = (("levels", "own"), ("monitor", "business"))
+"""Keys of the long form whose entries name a function each."""
 _LISTS = ("gates", "staging_gates", "own_metrics")
 """Keys of the long form whose entries may name a function."""

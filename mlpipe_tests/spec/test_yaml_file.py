@@ -428,3 +428,20 @@ def test_a_mistake_below_a_key_of_a_policy_is_told_with_its_own_line(tmp_path: P
         (":4, key pays.valu", "unknown key 'valu'. Did you mean 'value'? Valid: review, training, value."),
         (":6, key budget", "a budget needs 'retrains', 'minutes' or both"),
     ]
+
+
+def test_business_metrics_are_functions_by_name_alone_or_in_the_long_form(folder: Path) -> None:
+    (folder / "shop.py").write_text(
+        "def profit(predictions): return 1\ndef calls(predictions, labels): return 2\n"
+    )
+    text = YAML + (
+        "monitor: {business: {profit: 'shop.py:profit', calls: {function: 'shop.py:calls'}}}\n"
+        "levels: {business: {calls: {at_least: 1}}}\n"
+    )
+    spec = loaded(text, folder)
+    assert {n: b.reads for n, b in spec.monitor.business.items()} == {
+        "profit": ("predictions",),
+        "calls": ("predictions", "labels"),
+    }
+    wrong = text.replace("shop.py:profit", "shop.py:proft")
+    assert any("Did you mean 'profit'" in what for what in told(wrong, folder).values())

@@ -1,8 +1,8 @@
 """Labelled rows of a window: features and labels of its good partitions, met row by row."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from mlpipe.records.record import Input
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.frames import DAY, KNOWN, LABEL, ROW, stacked
+from mlpipe.stages.held import Held
 from mlpipe.stores.store import Store
 
 __all__ = [
@@ -94,12 +95,12 @@ def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -
     same = (rows.data or {}).get("raw") == (labels.data or {}).get("raw")
     keys = (ROW,) if same else tuple(spec.sources[spec.primary].keys)
     ids = rows.outputs[name].id, labels.outputs["labels"].id
-    pair = _MET.get(ctx.store, (*ids, keys, spec.label.name))
+    asked = (*ids, keys, spec.label.name)
+    pair = _MET.get((ctx.store.url, *asked), partial(_meet, ctx.store, *asked))
     return None if pair is None else pair.known(pd.Timestamp(ctx.run.as_of))
 
 
 _KNOWN = "_label_known"
-_Pair = tuple[str, str, tuple[str, ...], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,47 +118,23 @@ class _Labelled:
         return self.rows[self.times <= instant].reset_index(drop=True)
 
 
-class _Met:
-    """Tables that have met their labels, whenever these were known. Tables never change, so nothing here grows stale.
-
-    A training shares most of its window with the one before it, and the nights of a window meet the same days again and again.
-    """
-
-    MOST = 256 * 2**20
-
-    def __init__(self) -> None:
-        self._frames: OrderedDict[tuple[str, _Pair], tuple[_Labelled | None, int]] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, store: Store, pair: _Pair) -> _Labelled | None:
-        """The rows of both; None when they have no key in common."""
-        key = (store.url, pair)
-        if key in self._frames:
-            self._frames.move_to_end(key)
-            return self._frames[key][0]
-        met = self._meet(store, *pair)
-        size = 0 if met is None else int(met.rows.memory_usage(deep=True).sum())
-        if size <= self.MOST // 4:
-            self._frames[key] = (met, size)
-            self._bytes += size
-        while self._bytes > self.MOST:
-            self._bytes -= self._frames.popitem(last=False)[1][1]
-        return met
-
-    def _meet(
-        self, store: Store, left_id: str, right_id: str, keys: Sequence[str], label: str
-    ) -> _Labelled | None:
-        left, right = store.get_table(left_id), store.get_table(right_id)
-        on = [k for k in keys if k in left and k in right]
-        if not on:
-            return None
-        truth = right[on].assign(**{LABEL: right[label], _KNOWN: right[KNOWN]}).dropna(subset=on)
-        both = left.merge(truth, on=on, how="inner", sort=False)
-        times = both.pop(_KNOWN)
-        return _Labelled(both, times, times.max() if times.notna().all() else None)
+def _meet(store: Store, left_id: str, right_id: str, keys: Sequence[str], label: str) -> _Labelled | None:
+    left, right = store.get_table(left_id), store.get_table(right_id)
+    on = [k for k in keys if k in left and k in right]
+    if not on:
+        return None
+    truth = right[on].assign(**{LABEL: right[label], _KNOWN: right[KNOWN]}).dropna(subset=on)
+    both = left.merge(truth, on=on, how="inner", sort=False)
+    times = both.pop(_KNOWN)
+    return _Labelled(both, times, times.max() if times.notna().all() else None)
 
 
-_MET = _Met()
+def _bytes_of(made: _Labelled | None) -> int:
+    return 0 if made is None else int(made.rows.memory_usage(deep=True).sum())
+
+
+_MET: Held[_Labelled | None] = Held(256 * 2**20, _bytes_of)
+"""A training shares most of its window with the one before it, and the nights of a window meet the same days again and again."""
 
 
 def kinds_of(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[str, str], ...]:

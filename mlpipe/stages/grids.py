@@ -19,6 +19,7 @@ from mlpipe.stages.context import Context
 from mlpipe.stages.failures import IN_A_ROW, attempted, weight
 from mlpipe.stages.featurise import featurise, past_keys
 from mlpipe.stages.frames import Validated, stacked, usable
+from mlpipe.stages.held import Held
 from mlpipe.stages.runner import output
 
 
@@ -112,15 +113,24 @@ def put_profile(
 
 
 def profile_of(ctx: Context, features_id: str, names: Sequence[str], grid_id: str, grid: Grid) -> Profile:
-    """Profile of a features table on a grid; made now when the table is older than the grid."""
+    """Profile of a features table on a grid; made now when the table is older than the grid. Not to be changed."""
+    make = partial(_read, ctx, features_id, names, grid_id, grid)
+    return _PROFILES.get((ctx.store.url, features_id, grid_id), make)
+
+
+def _read(ctx: Context, features_id: str, names: Sequence[str], grid_id: str, grid: Grid) -> Profile:
     done = ctx.store.recall(_recipe(features_id, grid_id))
-    if done is None or not ctx.store.exists(str(done["id"])):
-        return from_bytes(
-            ctx.store.get_bytes(
-                put_profile(ctx, features_id, ctx.store.get_table(features_id), names, grid_id, grid).id
-            )
-        )
-    return from_bytes(ctx.store.get_bytes(str(done["id"])))
+    if done is not None and ctx.store.exists(str(done["id"])):
+        return from_bytes(ctx.store.get_bytes(str(done["id"])))
+    made = put_profile(ctx, features_id, ctx.store.get_table(features_id), names, grid_id, grid)
+    return from_bytes(ctx.store.get_bytes(made.id))
+
+
+def _bytes_of(made: Profile) -> int:
+    return sum(2_000 + c.counts.nbytes + c.sums.nbytes for c in made.columns.values())
+
+
+_PROFILES: Held[Profile] = Held(64 * 2**20, _bytes_of)
 
 
 def _recipe(features_id: str, grid_id: str) -> str:

@@ -64,7 +64,8 @@ def profiles(
             rows = cell.rows[known[cell.rows]]
             at = places[rows].astype(np.int64)
             counts = np.bincount(at, minlength=column.size)
-            sums = np.bincount(at, weights=values[rows], minlength=column.size) if numeric else np.zeros(0)
+            weights = np.bincount(at, weights=values[rows], minlength=column.size)
+            sums = weights.astype(np.float64) if numeric else np.zeros(0)
             found[cell.name] = ColumnProfile(column.kind, counts, sums, len(rows), 0)
     return Profile(1, found, len(frame))
 

@@ -171,13 +171,15 @@ def gates(args: argparse.Namespace) -> int:
 
     past = _past(args)
     spec = judged_by(past.spec, Path(args.policy)) if args.policy else past.spec
+    # One of the user's own may be declared by the new policy alone. A wrong name is told before the work.
+    metric = spec.measures.of(args.metric) if args.metric else None
     keys = past.keys(args.first, args.last)
     with tempfile.TemporaryDirectory(prefix="mlpipe-backtest-") as scratch:
         other = Counterfactual(past, spec, Path(scratch))
         with counting("judging") as tell:
             cases = list(other.decide(keys, tell))
         with counting("scoring") as tell:
-            found = compared(past, other, cases, keys, metric=args.metric, tell=tell)
+            found = compared(past, other, cases, keys, metric=metric, tell=tell)
     for file, draw in ((args.html, gates_html), (args.svg, gates_svg)):
         if file:
             Path(file).write_text(draw(found), encoding="utf-8")

@@ -38,7 +38,7 @@ def compared(
     cases: Sequence[Case],
     keys: Sequence[str],
     *,
-    metric: str | None = None,
+    metric: Metric | None = None,
     tell: Tell = lambda done, total: None,
 ) -> dict[str, Any]:
     """Both pasts side by side, in plain values.
@@ -62,7 +62,7 @@ def compared(
     """
     matrix = Matrix(past, keys)
     moments = {k: r.as_of for k, r in past.first("predict").items()}
-    by = matrix.metric(metric, past.models())
+    by = metric or matrix.primary(past.models())
     assert by is not None or not cases
     entries = past.ledger.entries(), other.ledger.entries()
     at = {k: moments.get(k, past.spec.partitions.window(k).end) for k in matrix.days}

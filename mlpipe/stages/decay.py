@@ -51,6 +51,7 @@ def survey(
     NotFoundError
         No model is kept, no day is labelled, or there is no such metric.
     """
+    asked = past.spec.measures.of(metric) if metric else None
     matrix, models = Matrix(past, keys), past.models()
     where = f"pipeline {past.spec.name}"
     if not models:
@@ -61,7 +62,7 @@ def survey(
             where=where,
             fix="Choose another stretch, or wait until its labels are known.",
         )
-    measure = matrix.metric(metric, models)
+    measure = asked or matrix.primary(models)
     assert measure is not None
     made = matrix.fill(((m.bundle, k) for m in models for k in matrix.days), tell)
     columns: dict[str, list[str]] = {}

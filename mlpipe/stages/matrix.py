@@ -122,16 +122,8 @@ class Matrix:
             return Value(None, 0, 0, seen)
         return Value(metric_of(joined(parts), metric), sum(len(p.y) for p in parts), len(parts), seen)
 
-    def metric(self, name: str | None, models: Sequence[Kept]) -> Metric | None:
-        """The metric of that name; of no name the one that the pipeline's models are chosen by, None when there is no model.
-
-        Raises
-        ------
-        NotFoundError
-            There is no metric of that name.
-        """
-        if name is not None:
-            return self.spec.measures.of(name)
+    def primary(self, models: Sequence[Kept]) -> Metric | None:
+        """The metric that the pipeline's models are chosen by; None when there is no model."""
         return self.spec.measures.primary(self._model(models[-1].bundle).task) if models else None
 
     def _recipe(self, bundle: str, key: str) -> str:

@@ -78,9 +78,10 @@ def tried(
     DataError
         There is nothing to live through, a name is no policy, or no life had a model.
     NotFoundError
-        None of the partitions has features.
+        None of the partitions has features, or there is no such metric.
     """
     _check_stretch(past.spec, keys)
+    measure = past.spec.measures.of(metric) if metric else None
     recorded = Recorded(past.spec, past)
     lives: dict[str, Life] = {}
     told: dict[str, str] = {}
@@ -102,7 +103,7 @@ def tried(
         lives[name] = lived(name, policy)
     asked = {name: life.asked() for name, life in lives.items()}
     matrix = Matrix(past, keys)
-    primary = past.spec.measures.of(metric or _primary(past.spec, lives))
+    primary = measure or past.spec.measures.of(_primary(past.spec, lives))
     days = [d for d in _days(matrix, lives) if all(s.bundle is not None for s in d.by.values())]
     existed = _existed(asked)
     pairs = {(b, d.key) for d in days for b, since in existed.items() if since < d.at}

@@ -12,14 +12,16 @@ import pytest
 import mlpipe as ml
 from mlpipe.core.metrics import Metric
 from mlpipe.core.policy import Policy
-from mlpipe.errors import UserCodeError
+from mlpipe.errors import NotFoundError, UserCodeError
 from mlpipe.ledger.chain import Ledger
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, monitor
+from mlpipe.stages.consequences import production
 from mlpipe.stages.context import Context, MemoryHeads
 from mlpipe.stages.decay import survey
 from mlpipe.stages.lives import Life, Recorded
+from mlpipe.stages.matrix import Matrix
 from mlpipe.stages.past import Past
 from mlpipe.stages.runner import run_stage
 from mlpipe_tests.stages.candidates import spec_at, turned
@@ -184,6 +186,27 @@ def test_evaluation_release_and_hindsight_go_by_it(lived: Lived) -> None:
     served = lived.past.newest("predict")[keys[-1]].data["version"]
     row = found["grid"][[m["version"] for m in found["models"]].index(served)]
     assert row[-1]["value"] == pytest.approx(by_hand(*lived.outcomes(keys[-1]))[name], abs=1e-12)
+
+
+def test_two_pasts_are_compared_by_it(lived: Lived) -> None:
+    """Each day with the threshold of whoever answered it, in the metric's own direction."""
+    keys = days(LAST - FIRST - 1, first=FIRST + 1)
+    matrix, models = Matrix(lived.past, keys), lived.past.models()
+    primary = matrix.primary(models)
+    assert primary is not None and primary.name == lived.metric.name
+    matrix.fill((m.bundle, k) for m in models for k in keys)
+    first, served = models[0].bundle, {k: lived.past.newest("predict")[k].data["version"] for k in keys}
+    by_number = {m.version: m.bundle for m in models}
+    both = {k: (matrix.scored(first, k), matrix.scored(by_number[served[k]], k)) for k in keys}
+    found = production(both, lived.metric, 100, 0)
+    for side, name in ((0, "then"), (1, "now")):
+        parts = [pair[side] for pair in both.values()]
+        told = [by_hand(p.y, p.score, p.threshold or 0.0)[lived.metric.name] * len(p.y) for p in parts if p]
+        assert found[name] == pytest.approx(sum(told) / found["rows"], abs=1e-9)
+    assert found["difference"] == pytest.approx(lived.metric.sign * (found["now"] - found["then"]))
+    assert found["difference"] > 0
+    with pytest.raises(NotFoundError, match="unknown metric 'costs'"):
+        survey(lived.past, keys, metric="costs")
 
 
 def broken(y: np.ndarray, score: np.ndarray) -> float:

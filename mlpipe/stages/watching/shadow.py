@@ -1,6 +1,7 @@
 """Challengers in shadow: versions on staging score the days that the champion scored, and both stand beside the truth. On request."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -55,7 +56,7 @@ def section(
     told, values, metrics, findings = {}, {}, [], []
     for challenger in staged:
         metric = spec.measures.primary(challenger.bundle.task)
-        found = attempted(lambda c=challenger: _beside(spec, key, watch, c, ctx))  # type: ignore[misc]
+        found = attempted(partial(_beside, spec, key, watch, challenger, ctx))
         name = str(challenger.number)
         if isinstance(found, MlpipeError):
             findings.append(Found(what=found.what, where=f"shadow {spec.name}@{name}", fix=found.fix))

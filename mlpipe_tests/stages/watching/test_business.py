@@ -16,6 +16,8 @@ from mlpipe.ledger.promotion import stage
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, label, monitor, predict, release, train
+from mlpipe.stages.remake import remake
+from mlpipe.stores.agreement import overall
 from mlpipe_tests.stages.pipelines import DATA, World, day, days, scheduled, spec_of, written
 
 
@@ -115,8 +117,10 @@ def test_before_labels_are_ripe_only_what_needs_none_is_known(watched: Watched) 
     assert told.data["business_unknown"]["profit"] == "the day's labels are not ripe yet"
 
 
-def test_a_challenger_in_shadow_stands_beside_the_champion_on_the_same_days(watched: Watched) -> None:
-    world, _ = watched
+def test_a_challenger_in_shadow_stands_beside_the_champion_on_the_same_days(
+    watched: Watched, tmp_path: Path
+) -> None:
+    world, spec = watched
     record = watch(watched, 28)
     (told,) = record.data["shadow"].values()
     assert told["days"] == 4 and record.data["head"]["shadow"] == {"2": told["value"]}
@@ -134,6 +138,7 @@ def test_a_challenger_in_shadow_stands_beside_the_champion_on_the_same_days(watc
     assert told["value"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
     rolling = next(m.value for m in record.metrics if (m.split, m.name) == ("rolling", "roc_auc"))
     assert told["champion"] == rolling
+    assert overall(remake(spec, record, world.store, tmp_path).agreements) == "identical"
     # Of days that it was judged on, nothing is told.
     early = watch(watched, 26).data["shadow"]["2"]
     assert early["days"] == 3, "the first of the four days is the last that it learned from"

@@ -1,5 +1,6 @@
 """Served features made again: chance in them shows up on the day, rows that came again later at the end of the window."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import ingest, monitor, rootcause, validate
+from mlpipe.stages.remake import remake
+from mlpipe.stores.agreement import overall
 from mlpipe_tests.stages.pipelines import (
     DATA,
     LIVE,
@@ -59,7 +62,7 @@ def test_the_same_by_both_paths_is_no_skew(watched: tuple[World, PipelineSpec, d
 
 
 def test_rows_that_came_again_are_met_by_key_and_named(
-    watched: tuple[World, PipelineSpec, dict[str, Record]],
+    watched: tuple[World, PipelineSpec, dict[str, Record]], tmp_path: Path
 ) -> None:
     world, spec, _ = watched
     record = world.run(monitor.STAGE, spec, [day(27)])[day(27)]
@@ -68,6 +71,7 @@ def test_rows_that_came_again_are_met_by_key_and_named(
     (found,) = [f for f in record.findings if f.where == "feature hours"]
     assert "in 20 of 60, by 1.5 on average" in found.what and found.fix
     assert "differ between serving and training" in record.headline
+    assert overall(remake(spec, record, world.store, tmp_path).agreements) == "identical"
     cause = rootcause.found(spec, day(27), world.context(spec))
     assert (cause.kind, cause.column) == ("train-serve skew", "hours")
 

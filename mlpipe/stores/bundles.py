@@ -76,7 +76,12 @@ class _Parts:
 
 
 def dumps(bundle: Bundle, trusted: Sequence[str | type] = ()) -> tuple[str, bytes]:
-    """Id and bytes of a bundle, after it was loaded again and predicted the same.
+    """Id and bytes of a bundle, after it was loaded again and predicted the same; see `proven`."""
+    return proven(bundle, trusted)[:2]
+
+
+def proven(bundle: Bundle, trusted: Sequence[str | type] = ()) -> tuple[str, bytes, Bundle]:
+    """Id and bytes of a bundle, and the bundle as it was loaded again from them, which predicted the same.
 
     Parameters
     ----------
@@ -114,8 +119,7 @@ def dumps(bundle: Bundle, trusted: Sequence[str | type] = ()) -> tuple[str, byte
         },
         compress=True,
     )
-    loads(data, parts.id, trusted)
-    return parts.id, data
+    return parts.id, data, loads(data, parts.id, trusted)
 
 
 def loads(data: bytes, expected_id: str | None = None, trusted: Sequence[str | type] = ()) -> Bundle:

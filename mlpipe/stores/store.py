@@ -27,10 +27,11 @@ import pyarrow as pa
 from mlpipe.errors import NotFoundError, StoreError
 from mlpipe.stores.backend import Backend, check_segment, open_backend
 from mlpipe.stores.behind import Behind
-from mlpipe.stores.bundles import Bundle, dumps, loads
+from mlpipe.stores.bundles import Bundle, loads, proven
 from mlpipe.stores.canonical_json import canonical_json, parse_json
 from mlpipe.stores.content import Put, bytes_id, content_id, damaged, parse_id
 from mlpipe.stores.tables import canonical, from_parquet, table_id, to_frame, to_parquet
+from mlpipe.stores.trusted import type_names
 
 __all__ = ["Put", "Store"]
 
@@ -38,6 +39,8 @@ FORMAT = 1
 _MARKER = "store.json"
 _SUFFIXES = {"table": ".parquet", "bundle": ".zip", "json": ".json"}
 _CACHE_BYTES = 256 * 2**20
+_AT_HAND, _AT_HAND_BYTES = 2, 64 * 2**20
+"""So many models just put, each of at most so many bytes, are at hand for whoever asks for them first."""
 
 
 class Store:
@@ -47,6 +50,7 @@ class Store:
         self.backend = backend
         self._tables: OrderedDict[tuple[str, tuple[str, ...] | None], pa.Table] = OrderedDict()
         self._tables_bytes = 0
+        self._proven: OrderedDict[tuple[str, frozenset[str]], tuple[bytes, Bundle]] = OrderedDict()
         self._lock = threading.Lock()
         self._suffixes = dict(_SUFFIXES)
         self._behind: Behind | None = None
@@ -122,12 +126,25 @@ class Store:
 
     def put_bundle(self, bundle: Bundle, trusted: Sequence[str | type] = ()) -> Put:
         """Store a model. Raises `BundleError` when it could not be loaded again; see `bundles.dumps`."""
-        object_id, data = dumps(bundle, trusted)
+        object_id, data, loaded = proven(bundle, trusted)
+        if len(data) <= _AT_HAND_BYTES:
+            with self._lock:
+                self._proven[object_id, type_names(trusted)] = hashlib.blake2b(data).digest(), loaded
+                while len(self._proven) > _AT_HAND:
+                    self._proven.popitem(last=False)
         return self._put(object_id, ".zip", lambda: data)
 
     def get_bundle(self, object_id: str, trusted: Sequence[str | type] = ()) -> Bundle:
-        """A model, verified against its id and proven on its example; see `bundles.loads`."""
-        return loads(self.backend.read(self.path_of(object_id)), object_id, trusted)
+        """A model, verified against its id and proven on its example; see `bundles.loads`.
+
+        One that this process has just put was proven then: it is handed out once, if what is stored are the bytes it was proven from.
+        """
+        data = self.backend.read(self.path_of(object_id))
+        with self._lock:
+            digest, loaded = self._proven.pop((object_id, type_names(trusted)), (b"", None))
+        if loaded is not None and hashlib.blake2b(data).digest() == digest:
+            return loaded
+        return loads(data, object_id, trusted)
 
     def put_json(self, value: Any, kind: str = "json") -> Put:
         """Store a JSON value under the hash of its canonical form."""

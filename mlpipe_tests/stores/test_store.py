@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe.errors import DataError, NotFoundError, StoreError
+from mlpipe.errors import BundleError, DataError, NotFoundError, StoreError
+from mlpipe.stores import store as module
+from mlpipe.stores.bundles import Bundle, loads
 from mlpipe.stores.store import Put, Store
 from mlpipe.stores.tables import canonical, from_parquet, to_frame
 from mlpipe_tests.stores.models import logistic, people
@@ -123,6 +126,29 @@ def test_bytes_are_found_by_id_whatever_their_suffix(store: Store) -> None:
     assert not fresh.exists(absent)
     with pytest.raises(NotFoundError, match=absent):
         fresh.get_bytes(absent)
+
+
+def test_a_model_just_put_is_handed_out_once_and_only_as_it_lies_there(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[str] = []
+
+    def counted(data: bytes, object_id: str, trusted: Any) -> Bundle:
+        built.append(object_id)
+        return loads(data, object_id, trusted)
+
+    monkeypatch.setattr(module, "loads", counted)
+    name = store.put_bundle(logistic()).id
+    first, second = store.get_bundle(name), store.get_bundle(name)
+    assert built == [name] and first is not second, "the second is the caller's own too"
+    store.put_bundle(logistic())
+    assert store.get_bundle(name, trusted=["some.Type"]) is not None and len(built) == 2, "asked otherwise"
+    path = file_of(store, name)
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[:-1])
+    with pytest.raises(BundleError, match="damaged"):
+        store.get_bundle(name)
 
 
 def test_tables_and_bundles_are_no_bytes(store: Store) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from mlpipe.core.grid import ColumnGrid, Grid, build
 from mlpipe.core.profile import Profile
 from mlpipe.core.slice_drift import SliceDrift, profiles, slice_drift, together
 from mlpipe.core.slicing import Cut, cuts
+from mlpipe.errors import DataError, MlpipeError, did_you_mean
 from mlpipe.records.codec import Head, from_bytes
 from mlpipe.records.record import Found, Input, Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import LABEL, Encoding, met
+from mlpipe.stages.failures import attempted
 from mlpipe.stages.frames import DAY, ROW, stacked
 from mlpipe.stages.outcomes import RIPE
 from mlpipe.stages.runner import stored
@@ -80,10 +82,11 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section
     record = evaluation(spec, watch.champion, ctx.store) if asked(spec) else None
     if record is None:
         return Section(data={"slices": NOT_TESTED})
-    champion = watch.champion
-    grid = champion.model.output("score_grid").id
-    base = _judged(ctx.store, record.pipeline, record.id, spec.slices.by, grid, champion.bundle.task)
-    scores, labels = _drifts(spec, watch, base, ctx)
+    drifts = attempted(partial(_drifts, spec, watch, record, ctx))
+    if isinstance(drifts, MlpipeError):
+        found = Found(what=f"slices are not compared: {drifts.what}", where="slices", fix=drifts.fix)
+        return Section(findings=(found,), data={"slices": f"{NOT_TESTED}: {drifts.what}"})
+    scores, labels = drifts
     over = [d for d in scores if d.over(MAJOR, RATE)]
     worst = scores[0] if scores else None
     head = {
@@ -131,11 +134,14 @@ def _table(scores: tuple[SliceDrift, ...], labels: tuple[SliceDrift, ...]) -> pd
 
 
 def _drifts(
-    spec: PipelineSpec, watch: Watch, base: Judged, ctx: Context
+    spec: PipelineSpec, watch: Watch, record: Record, ctx: Context
 ) -> tuple[tuple[SliceDrift, ...], tuple[SliceDrift, ...]]:
-    """Of the scores of the window, and of its ripe labels."""
+    """Of the scores of the window, and of its ripe labels. Raises DataError for a declared column that rows do not have."""
+    champion = watch.champion
+    grid = champion.model.output("score_grid").id
+    base = _judged(ctx.store, record.pipeline, record.id, spec.slices.by, grid, champion.bundle.task)
     scored, labelled = [], []
-    encoding = Encoding(watch.champion.bundle.task, watch.champion.bundle.classes)
+    encoding = Encoding(champion.bundle.task, champion.bundle.classes)
     needed = [ROW, *dict.fromkeys(c.column for parts in base.cuts for c in parts)]
     for day, made in watch.features.items():
         predicted, truth = watch.predictions.get(day), watch.labels.get(day)
@@ -165,7 +171,7 @@ def _scores(store: Store, made: Head, predicted: Head, base: Judged, needed: tup
 @lru_cache(maxsize=256)
 def _day(store: Store, features: str, predictions: str, base: Judged, needed: tuple[str, ...]) -> Profile:
     scores = store.get_table(predictions, columns=[ROW, SCORE])
-    rows = store.get_table(features, columns=list(needed)).merge(scores, on=ROW)
+    rows = _columns(store, features, needed).merge(scores, on=ROW)
     return profiles(rows, base.cuts, base.columns[SCORE], rows[SCORE].to_numpy(dtype="float64"))
 
 
@@ -190,8 +196,9 @@ def _judged(
     features = {i.partition: i.id for i in found.inputs if i.name == "features" and i.id}
     columns = list(dict.fromkeys(c for names in by for c in names))
     days = [
-        store.get_table(features[day], columns=[ROW, *columns]).assign(**{DAY: day})
+        _columns(store, features[day], (ROW, *columns)).assign(**{DAY: day})
         for day in dict.fromkeys(scored[DAY])
+        if day in features
     ]
     rows = scored.merge(stacked(days), on=[DAY, ROW])
     several = [c for c in scored if str(c).startswith("score_")]
@@ -206,6 +213,17 @@ def _judged(
         Y: _label_grid(values[Y], task),
     }
     return Judged(parts, bins, {n: profiles(rows, parts, bins[n], values[n]) for n in (SCORE, Y)})
+
+
+def _columns(store: Store, table: str, names: tuple[str, ...]) -> pd.DataFrame:
+    frame = store.get_table(table)
+    gone = [n for n in names if n not in frame]
+    if gone:
+        there = [str(c) for c in frame if not str(c).startswith("_")]
+        raise DataError(
+            f"there is no column {gone[0]!r} among keys and features", fix=did_you_mean(gone[0], there)
+        )
+    return frame[list(names)]
 
 
 def _label_grid(y: np.ndarray, task: str) -> ColumnGrid:

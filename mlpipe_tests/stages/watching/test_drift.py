@@ -144,3 +144,11 @@ def test_declared_slices_are_compared_and_the_one_that_moved_is_named(watched: W
     assert table["rows_reference"].sum() == judged.rows == 240 and table["rows"].sum() == 60
     ulm: Any = table.loc["city=Ulm"]
     assert ulm["score_psi"] == head(told[day(35)])["slice_psi"] and ulm["p_adjusted"] < 1e-3
+
+
+def test_a_slice_by_a_column_that_is_not_there_costs_no_night(watched: Watched) -> None:
+    world, spec, _ = watched
+    asked = {"slices": Slices(by=(("town",),)), "monitor": spec.monitor.model_copy(update={"slices": True})}
+    told = world.run(monitor.STAGE, spec.model_copy(update=asked), [day(27)])[day(27)]
+    (found,) = [f for f in told.findings if f.where == "slices"]
+    assert "there is no column 'town' among keys and features" in found.what and head(told)["psi"]

@@ -30,15 +30,24 @@ _MARKS = re.compile(r"([\\`*_\[\]|])")
 _BARS = "▁▂▃▄▅▆▇█"
 
 
+_PLAIN = frozenset({bool, int})
+
+
 def coerce(value: Any) -> Any:
     """JSON value of anything that may stand in parameters: numpy scalars, dates, classes, functions, estimators.
 
     Unknown objects become their type's name, never their `repr` (which may hold an address or a secret).
     """
+    # What nearly all of a record is made of comes first: a night coerces some ten thousand values.
+    kind = type(value)
+    if kind is dict:
+        return {k if type(k) is str else str(k): coerce(v) for k, v in value.items()}
+    if kind is list or kind is tuple:
+        return [coerce(v) for v in value]
+    if value is None or kind in _PLAIN or (kind is str and value.isascii()):
+        return value
     if isinstance(value, Enum):
         return coerce(value.value)
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, str):
         # Half of a surrogate pair has no UTF-8; it would fail when the record is written, after the work.
         return str(value).encode("utf-8", "replace").decode("utf-8")
@@ -258,7 +267,7 @@ def _watched(head: Mapping[str, Any]) -> dict[str, str]:
     """A watched day as tables: the columns that moved most with their measures, and its service levels."""
     measures, psi = head.get("measures") or {}, head.get("psi") or {}
     shown = list(dict.fromkeys(m for found in measures.values() for m in found))
-    states = {n: "drifts" for n in head.get("drifted") or ()}
+    states = dict.fromkeys(head.get("drifted") or (), "drifts")
     rows = [
         (
             name,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlpipe.errors import MlpipeError
+from mlpipe.errors import DataError, MlpipeError
 from mlpipe.ledger.fold import State
 from mlpipe.records.record import Found, Input, MetricValue
 from mlpipe.spec.pipeline import PipelineSpec
@@ -101,14 +101,22 @@ def _fresh(spec: PipelineSpec, day: str, challenger: Champion) -> bool:
 def _scored(
     spec: PipelineSpec, day: str, watch: Watch, challenger: Champion, ctx: Context
 ) -> pd.DataFrame | None:
-    """The challenger's scores of a day beside its ripe labels; None without."""
+    """The challenger's scores of a day beside its ripe labels; None without. Raises DataError where a feature is no longer made."""
     truth = watch.labels.get(day)
     if truth is None or truth.verdict != RIPE:
         return None
     rows = met(spec, watch.features[day], "features", truth, ctx)
     if rows is None or not len(rows):
         return None
-    scores = challenger.bundle.predict(rows.reindex(columns=list(challenger.bundle.feature_names)))
+    names = list(challenger.bundle.feature_names)
+    gone = [n for n in names if n not in rows]
+    if gone:
+        raise DataError(
+            f"version {challenger.number} needs the feature {gone[0]!r}, which is no longer made",
+            where=f"pipeline {spec.name}, partition {day}",
+            fix="Make it again, or take the version off staging: mlpipe unstage.",
+        )
+    scores = challenger.bundle.predict(rows[names])
     return pd.DataFrame({LABEL: rows[LABEL].reset_index(drop=True), **columns_of(challenger.bundle, scores)})
 
 

@@ -16,7 +16,9 @@ from mlpipe.ledger.promotion import stage
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import evaluate, label, monitor, predict, release, train
+from mlpipe.stages.dataset import met
 from mlpipe.stages.remake import remake
+from mlpipe.stages.watching import shadow
 from mlpipe.stores.agreement import overall
 from mlpipe_tests.stages.pipelines import DATA, World, day, days, scheduled, spec_of, written
 
@@ -143,6 +145,24 @@ def test_a_challenger_in_shadow_stands_beside_the_champion_on_the_same_days(
     early = watch(watched, 26).data["shadow"]["2"]
     assert early["days"] == 3, "the first of the four days is the last that it learned from"
     assert watch(watched, 28, shadow=None).data["shadow"] == "not tested"
+
+
+def test_a_challenger_that_cannot_answer_costs_no_night(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, spec = watched
+
+    def without_plays(*given: Any) -> pd.DataFrame:
+        rows = met(*given)
+        assert rows is not None
+        return rows.drop(columns="plays")
+
+    monkeypatch.setattr(shadow, "met", without_plays)
+    asked = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"window": 3})})
+    told = world.run(monitor.STAGE, asked, [day(28)])[day(28)]
+    (found,) = [f for f in told.findings if f.where == "shadow churn@2"]
+    assert "version 2 needs the feature 'plays', which is no longer made" in found.what
+    assert told.data["head"]["shadow"] == {"2": None} and told.data["head"]["rolling"] is not None
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:

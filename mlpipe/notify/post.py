@@ -1,5 +1,6 @@
 """A POST to an address that is a secret and stays in the environment: tried again when that may help, redirects not followed."""
 
+import json
 import os
 import random
 import time
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from mlpipe.notify.channel import NotDeliveredError
+from mlpipe.spec.alerts import SlackChannel, WebhookChannel
 
 TRIES = 3
 FIRST_PAUSE = 0.5
@@ -164,3 +166,38 @@ def _unanswered(error: Exception, timeout: float) -> str:
     if isinstance(behind, ConnectionError) and behind.errno:
         return f"no connection: {os.strerror(behind.errno)}"
     return f"no connection: {type(behind).__name__}"
+
+
+@dataclass(frozen=True)
+class Poster:
+    """What delivers a channel's messages by POST as JSON; see `Post` for what is tried again.
+
+    Parameters
+    ----------
+    settings
+        The declared channel.
+    environment, pause, chance
+        For tests, as there.
+    """
+
+    settings: SlackChannel | WebhookChannel
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    pause: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+    def post(self, message: Mapping[str, Any], patience: float) -> None:
+        """POST one message, with the headers that the channel signs it with.
+
+        Raises
+        ------
+        NotDeliveredError
+            Says what the receiver answered, or why it could not be asked; never the address.
+        """
+        at = self.settings
+        body = json.dumps(message, ensure_ascii=False).encode("utf-8", "replace")
+        post = Post(at.name, at.url_env, at.timeout, self.environment, self.pause, self.chance)
+        post.send(body, {"Content-Type": "application/json; charset=utf-8"} | self.signed(body), patience)
+
+    def signed(self, body: bytes) -> dict[str, str]:
+        """Headers that say who sent a body; none where a channel has no key."""
+        return {}

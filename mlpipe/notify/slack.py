@@ -4,18 +4,12 @@ The form and its limits: Slack, "Block Kit reference" (https://docs.slack.dev/re
 characters a section, 150 a header.
 """
 
-import json
-import os
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from mlpipe.notify.alert import Alert
-from mlpipe.notify.post import Post
-from mlpipe.spec.alerts import SlackChannel
+from mlpipe.notify.post import Poster
 
 MOST_BLOCKS, SECTION, HEADER, ELEMENT = 50, 3000, 150, 2000
 """Limits of Slack, the last of a line of context."""
@@ -23,35 +17,12 @@ SAFE = "!#$%'()*+,/:;=?@[]~-._&"
 """Characters of an address that may stay as they are within ``<address|words>``."""
 
 
-@dataclass(frozen=True)
-class Slack:
-    """Delivers to the incoming webhook in an environment variable; see `mlpipe.notify.post.Post` for what is tried again.
-
-    Parameters
-    ----------
-    settings
-        The declared channel.
-    environment, pause, chance
-        For tests, as there.
-    """
-
-    settings: SlackChannel
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    pause: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
+class Slack(Poster):
+    """Delivers to the incoming webhook in an environment variable."""
 
     def deliver(self, alerts: Sequence[Alert], patience: float) -> None:
-        """POST one message; see `message`.
-
-        Raises
-        ------
-        NotDeliveredError
-            Says what Slack answered, or why it could not be asked; never the address.
-        """
-        at = self.settings
-        body = json.dumps(message(alerts), ensure_ascii=False).encode("utf-8", "replace")
-        post = Post(at.name, at.url_env, at.timeout, self.environment, self.pause, self.chance)
-        post.send(body, {"Content-Type": "application/json; charset=utf-8"}, patience)
+        """POST one message; see `message`. Raises as `Poster.post`."""
+        self.post(message(alerts), patience)
 
 
 def message(alerts: Sequence[Alert]) -> dict[str, Any]:

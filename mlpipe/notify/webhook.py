@@ -2,55 +2,36 @@
 
 import hashlib
 import hmac
-import json
-import os
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mlpipe.notify.alert import Alert
-from mlpipe.notify.post import Post, variable
+from mlpipe.notify.post import Poster, variable
 from mlpipe.notify.slack import escaped
 from mlpipe.spec.alerts import WebhookChannel
 
 SIGNATURE = "X-Mlpipe-Signature"
-JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 @dataclass(frozen=True)
-class Webhook:
-    """Delivers to the address in an environment variable; see `mlpipe.notify.post.Post` for what is tried again.
-
-    Parameters
-    ----------
-    settings
-        The declared channel.
-    environment, pause, chance
-        For tests, as there.
-    """
+class Webhook(Poster):
+    """Delivers to the address in an environment variable."""
 
     settings: WebhookChannel
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    pause: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
 
     def deliver(self, alerts: Sequence[Alert], patience: float) -> None:
-        """POST one message; see `payload` and `signature`.
+        """POST one message; see `payload` and `signature`. Raises as `Poster.post`."""
+        self.post(payload(alerts), patience)
 
-        Raises
-        ------
-        NotDeliveredError
-            Says what the receiver answered, or why it could not be asked; never the address.
-        """
-        at, key = self.settings, self.settings.secret_env
-        body = json.dumps(payload(alerts), ensure_ascii=False).encode("utf-8", "replace")
-        signed = (
-            {SIGNATURE: signature(variable(self.environment, key, at.name), body)} if key is not None else {}
+    def signed(self, body: bytes) -> dict[str, str]:
+        """Its signature, where the channel names a key."""
+        key = self.settings.secret_env
+        return (
+            {}
+            if key is None
+            else {SIGNATURE: signature(variable(self.environment, key, self.settings.name), body)}
         )
-        post = Post(at.name, at.url_env, at.timeout, self.environment, self.pause, self.chance)
-        post.send(body, JSON | signed, patience)
 
 
 def payload(alerts: Sequence[Alert]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlpipe.spec.nodes import Duration, KeyPath, Node, Wrong, duration_text, listed, one_of
+from mlpipe.spec.nodes import Duration, Node, duration_text, listed, once, one_of
 
 KINDS = {
     "failed": "a run of one of the pipeline's jobs failed",
@@ -213,16 +213,8 @@ AnyChannel = Annotated[
 ]
 
 
-def _distinct(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
-    names = [c.name for c in channels]
-    twice: list[tuple[KeyPath, str]] = [
-        ((i,), f"the channel '{n}' stands twice; write all its kinds into one 'on'")
-        for i, n in enumerate(names)
-        if n in names[:i]
-    ]
-    if twice:
-        raise Wrong(*twice)
-    return channels
-
-
-Channels = Annotated[tuple[AnyChannel, ...], BeforeValidator(listed), AfterValidator(_distinct)]
+Channels = Annotated[
+    tuple[AnyChannel, ...],
+    BeforeValidator(listed),
+    once(lambda n: f"the channel '{n}' stands twice; write all its kinds into one 'on'"),
+]

@@ -3,14 +3,26 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mlpipe.core.costs import cost
 from mlpipe.core.fairness import MEASURES
 from mlpipe.core.gates import GATES, margin_error
 from mlpipe.core.metrics import METRICS
 from mlpipe.errors import MlpipeError
-from mlpipe.spec.nodes import Float, Int, KeyPath, Name, Node, Wrong, choices, one_of, shown, unknown_names
+from mlpipe.spec.nodes import (
+    Float,
+    Int,
+    KeyPath,
+    Name,
+    Node,
+    Wrong,
+    choices,
+    once,
+    one_of,
+    shown,
+    unknown_names,
+)
 
 BASELINES = ("constant", "rule", "linear")
 """What a gate may compare with: the best constant answer, the user's own rule, a logistic or linear model."""
@@ -173,20 +185,10 @@ def _costs(value: Any) -> Any:
     return value
 
 
-def _distinct(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-    names = [m.name for m in metrics]
-    twice: list[tuple[KeyPath, str]] = [
-        ((i, "name"), f"two metrics are called {n!r}") for i, n in enumerate(names) if n in names[:i]
-    ]
-    if twice:
-        raise Wrong(*twice)
-    return metrics
-
-
 Sliced = Annotated[Slices, BeforeValidator(_by)]
 Fair = Annotated[Fairness | None, BeforeValidator(_by)]
 Costs = Annotated[dict[Any, Any] | None, BeforeValidator(_costs)]
-OwnMetrics = Annotated[tuple[Metric, ...], AfterValidator(_distinct)]
+OwnMetrics = Annotated[tuple[Metric, ...], once(lambda n: f"two metrics are called {n!r}", "name")]
 
 
 def gate_problems(

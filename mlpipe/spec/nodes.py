@@ -128,6 +128,21 @@ def one_of(kind: str, known: Callable[[], tuple[str, ...]]) -> Any:
     return AfterValidator(check)
 
 
+def once(text: Callable[[str], str], *inside: str) -> Any:
+    """Validator of a list: each name, under ``name`` or the value itself, stands once; `text` says what is wrong, `inside` where."""
+
+    def check(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        names = [getattr(value, "name", value) for value in values]
+        twice: list[tuple[KeyPath, str]] = [
+            ((i, *inside), text(name)) for i, name in enumerate(names) if name in names[:i]
+        ]
+        if twice:
+            raise Wrong(*twice)
+        return values
+
+    return AfterValidator(check)
+
+
 def listed(value: object) -> object:
     """A lone value stands for a list of one."""
     if value is None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mlpipe.core.behaviour import DIRECTIONS, Change, parse_change
-from mlpipe.spec.nodes import Duration, Float, Int, KeyPath, Name, Node, Wrong, choices, shown
+from mlpipe.spec.nodes import Duration, Float, Int, KeyPath, Name, Node, Wrong, choices, once, shown
 
 Expect = Any
 """A label, ``[low, high]`` of the score, or ``up``, ``down`` or ``same``."""
@@ -165,17 +165,7 @@ def _unreadable(expect: Expect) -> Iterator[str]:
         yield f"must be a label, or [low, high] of the score; got {shown(expect)}"
 
 
-def _distinct(tests: tuple[BehaviourTest, ...]) -> tuple[BehaviourTest, ...]:
-    names = [t.name for t in tests]
-    twice: list[tuple[KeyPath, str]] = [
-        ((i, "name"), f"two tests are called {n!r}") for i, n in enumerate(names) if n in names[:i]
-    ]
-    if twice:
-        raise Wrong(*twice)
-    return tests
-
-
-Behaviour = Annotated[tuple[BehaviourTest, ...], AfterValidator(_distinct)]
+Behaviour = Annotated[tuple[BehaviourTest, ...], once(lambda n: f"two tests are called {n!r}", "name")]
 
 
 class Robustness(Node):

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from mlpipe.errors import Finding
 from mlpipe.spec.modeling import Metrics
-from mlpipe.spec.nodes import KeyPath, Names, Node, Wrong
+from mlpipe.spec.nodes import KeyPath, Names, Node, Wrong, once
 
 
 def _pattern(text: str) -> str:
@@ -17,15 +17,6 @@ def _pattern(text: str) -> str:
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"pattern {text!r} is no regular expression: {error}") from None
     return text
-
-
-def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
-    twice: list[tuple[KeyPath, str]] = [
-        ((i,), f"the tag {n!r} is named more than once") for i, n in enumerate(names) if n in names[:i]
-    ]
-    if twice:
-        raise Wrong(*twice)
-    return names
 
 
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -49,7 +40,7 @@ class Patterns(Node):
 class Required(Node):
     """What every record must have; checked before any work."""
 
-    tags: Annotated[Names, AfterValidator(_tags)] = Field(
+    tags: Annotated[Names, once(lambda n: f"the tag {n!r} is named more than once")] = Field(
         default=(), description="tags that must be given, by the pipeline's 'tags' or by the run"
     )
     metrics: Metrics = Field(default=(), description="metrics that must be reported")

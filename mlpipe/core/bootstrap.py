@@ -239,7 +239,9 @@ def _bca(at: list[float], values: Floats, value: float, left_out: Floats) -> lis
     from scipy.special import ndtr, ndtri
 
     defined = values[np.isfinite(values)]
-    below = (np.sum(defined < value) + np.sum(defined <= value)) / (2 * max(len(defined), 1))
+    # A draw that holds each block once has the value itself, but for the rounding of its sums.
+    off = np.where(np.isclose(defined, value, rtol=1e-12, atol=0), 0.0, defined - value)
+    below = (np.sum(off < 0) + np.sum(off <= 0)) / (2 * max(len(defined), 1))
     influence = (
         np.nanmean(left_out) - left_out[np.isfinite(left_out)] if np.isfinite(left_out).any() else np.zeros(1)
     )

@@ -33,7 +33,7 @@ def server() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("rows", "days", "most"),
     [
-        (20_000, 20, 600),
+        (8_000, 10, 600),
         pytest.param(1_000_000, 200, 900, marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import t as student
@@ -218,6 +218,8 @@ def test_bca_is_that_of_scipy(name: str, n: int) -> None:
     assert got.method == "BCa of a block bootstrap" and plain.method == "percentile of a block bootstrap"
 
 
+# One of the draws of this seed holds each block once.
+@example(seed=1_379_094_738, level=0.5)
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS, level=st.floats(0.5, 0.99))
 def test_bca_of_the_same_resamples_is_scipys_formula(seed: int, level: float) -> None:

@@ -79,7 +79,7 @@ def one(table: Table, place: Path, share: int) -> None:
 # A run takes two to four seconds, so one table in ten is run. The thorough profile draws ten times as many, and the long test adds as
 # many again, of which one in four is run: two thousand tables in all.
 @pytest.mark.timeout(3600)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(table=tables())
 def test_any_table_gives_a_pipeline_that_runs_or_a_refusal(table: Table, place: Path) -> None:
     one(table, place, 10)

@@ -104,7 +104,7 @@ def _never(text: str) -> None:
 
 
 def test_writers_readers_and_a_sync_that_is_killed(url: str, tmp_path: Path) -> None:
-    hammered(url, tmp_path, writers=3, readers=1, seconds=4, kills=3)
+    hammered(url, tmp_path, writers=2, readers=1, seconds=2, kills=2)
 
 
 @pytest.mark.long
@@ -113,7 +113,7 @@ def test_eight_write_two_ask_and_a_sync_is_killed_twenty_times(url: str, tmp_pat
 
 
 def test_runs_of_dagster_readers_and_a_sync_that_is_killed(tmp_path: Path) -> None:
-    materialized(tmp_path, "", pipelines=2, readers=1, seconds=3, kills=2)
+    materialized(tmp_path, "", pipelines=2, readers=1, seconds=1, kills=1)
 
 
 @pytest.mark.long

@@ -165,7 +165,7 @@ def test_a_function_that_fails_on_every_day_is_not_asked_for_ever(new: Project) 
     for body, most in (("endless(rows)", 2), ("raises(rows)", 10)):
         (new.folder / "calls").unlink(missing_ok=True)
         function = f"def features(frames, history):\n    rows = frames['rows']\n{calls}    {body}\n"
-        new.declare(BY_DAY.format(functions=function), features="features", timeout='"0.2s"')
+        new.declare(BY_DAY.format(functions=function), features="features", timeout='"1s"')
         text = new.refused(new("run", "shop", "--from", keys[0], "--to", keys[-1]), 6, "; the step gave up")
         # The grid of profiles is made from the first three days, and asks before the step does.
         assert len((new.folder / "calls").read_text()) in (most + 2, most + 3)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpipe.errors import UserCodeError
@@ -84,6 +84,7 @@ def test_rows_that_vanish_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.wrong == "8 rows gave scores of shape (7,)"
 
 
+@settings(max_examples=15)
 @given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=5, unique=True))
 def test_the_cases_are_what_they_say_whatever_the_features_are_called(names: list[str]) -> None:
     bundle = bundle_of(

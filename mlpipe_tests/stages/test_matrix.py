@@ -43,7 +43,7 @@ def truth(n: int) -> np.ndarray:
     return 1 - y if n >= TURN else y
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data())
 def test_any_stretch_of_any_model_equals_scoring_by_brute_force(
     past: Past, matrix: Matrix, data: st.DataObject

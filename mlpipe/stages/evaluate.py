@@ -1,5 +1,6 @@
 """Evaluate: metrics with intervals on the rows kept for judging, beside baselines and the champion, and what each gate says."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlpipe.core.bootstrap import Interval
 from mlpipe.core.gates import Evidence, GateDecision, decide, passed
 from mlpipe.core.metrics import Scored
 from mlpipe.ledger.rule import next_try
@@ -321,13 +323,15 @@ def _result(
         "champion": asked.champion.number if asked.champion else None,
         "try": number,
         "incomparable": incomparable,
-        "lift": {n: sign * (judged[0].values[primary] - v) for n, v in base.items()},
+        "lift": {n: _known(sign * (judged[0].values[primary] - v)) for n, v in base.items()},
         **({"staging_gates": [d.to_dict() for d in staging]} if staging else {}),
         **({"looks": asked.looks} if spec.locked is not None else {}),
         HEAD_DATA: small,
     }
-    bounds, others = judged[0].intervals[primary], ", ".join(f"{n} {v:.4g}" for n, v in base.items())
-    shown = f"{primary} **{judged[0].values[primary]:.4g}** [{bounds.low:.4g}, {bounds.high:.4g}] ({others})"
+    others = ", ".join(f"{n} {_shown(v)}" for n, v in base.items())
+    shown = (
+        f"{primary} **{_shown(judged[0].values[primary])}**{_ends(judged[0].intervals[primary])} ({others})"
+    )
     return Result(
         outputs=(stored(asked.ctx.store, "scored", table),),
         metrics=tuple(metrics),
@@ -336,6 +340,18 @@ def _result(
         data=data,
         headline=f"{shown} on {len(table):,} rows; gates: **{verdict.replace('_', ' ')}**.",
     )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "undefined"
+
+
+def _ends(bounds: Interval) -> str:
+    return f" [{bounds.low:.4g}, {bounds.high:.4g}]" if math.isfinite(bounds.low + bounds.high) else ""
 
 
 STAGE = Stage("evaluate", "evaluation", "5", plans)

@@ -91,8 +91,8 @@ def baseline(trial: Trial) -> Answer:
     ends = "" if ours.low is None or ours.low != ours.low else f" [{ours.low:.3g}, {ours.high:.3g}]"
     seen = f"{primary} is {ours.value:.4g}{ends} on {result.data['rows']:,} rows held out, "
     seen += f"and {theirs.value:.4g} for the best constant answer"
-    lift = float(result.data["lift"]["constant"])
-    if few or np.isnan(lift):
+    lift = result.data["lift"]["constant"]
+    if few or lift is None:
         why = few or f"{primary} is undefined for one of them"
         return Answer("not applicable", f"{why}, too little to tell; {seen}.", _more(trial))
     if lift <= 0:

@@ -338,9 +338,9 @@ def test_only_what_a_gate_asks_for_is_compared(trained, monkeypatch):
     world, spec = trained
     asked = []
 
-    def counted(ours, theirs, name, *args, **settings):
-        asked.append((name, settings["level"], settings["resamples"]))
-        return paired(ours, theirs, name, *args, **settings)
+    def counted(ours, theirs, metric, *args, **settings):
+        asked.append((metric.name, settings["level"], settings["resamples"]))
+        return paired(ours, theirs, metric, *args, **settings)
 
     monkeypatch.setattr("mlpipe.stages.judging.asked.paired", counted)
     gates = [ml.gate.at_least("roc_auc", 0.6), ml.gate.beats_baseline("f1", level=0.9)]

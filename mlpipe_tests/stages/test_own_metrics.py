@@ -164,7 +164,9 @@ def test_each_night_tells_what_brute_force_finds(lived: Lived) -> None:
             if len(window) > 1:
                 assert head["rolling_low"] <= whole <= head["rolling_high"]
                 intervals += 1
-        assert record.data["estimated"]["why"].startswith(f"not estimated: {name} is the primary metric")
+        assert record.data["estimated"]["why"].startswith(
+            f"not estimated: {name} is the primary metric, and one of your own"
+        )
     assert intervals > 2
 
 
@@ -217,11 +219,11 @@ def undefined(y: np.ndarray, score: np.ndarray) -> float:
     return float("nan")
 
 
-def under(lived: Lived, function: Any) -> tuple[PipelineSpec, Context]:
+def under(lived: Lived, function: Any, n: int = LAST - 1) -> tuple[PipelineSpec, Context]:
     """The pipeline with another function in the place of its own metrics', and what its stages touch."""
     own = tuple(m.model_copy(update={"function": function}) for m in lived.spec.own_metrics)
     spec = lived.spec.model_copy(update={"own_metrics": own})
-    context = lived.world.context(spec, lived.life.moment(day(LAST - 1)))
+    context = lived.world.context(spec, lived.life.moment(day(n)))
     copied = MemoryHeads()
     for asset in ("raw", "validated", "features", "labels", "model", "predictions", "monitor"):
         for head in lived.life.heads.find(f"{spec.name}/{asset}", days(LAST)).values():
@@ -254,3 +256,8 @@ def test_one_that_is_undefined_is_none_and_no_number(lived: Lived) -> None:
         head = record.data[HEAD_DATA]
         assert (head["realised"], head["rolling"], head["rolling_low"]) == (None, None, None)
         assert f"{lived.metric.name} undefined this partition" in record.headline
+        spec, context = under(lived, undefined, FIRST + COOL)
+        (judged,) = run_stage(evaluate.STAGE, spec, [day(FIRST + COOL)], context)
+        gates = {g["gate"].partition("(")[0]: g["verdict"] for g in judged.data["gates"]}
+        assert judged.verdict == "fail" and gates == {"beats_champion": "error", "beats_baseline": "error"}
+        assert judged.data["lift"]["constant"] is None and "undefined" in judged.headline

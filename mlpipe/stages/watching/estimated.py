@@ -90,7 +90,8 @@ def reason(spec: PipelineSpec, watch: Watch) -> str:
     if bundle.task != "binary":
         return f"not estimated: confidence tells how well a binary model does, and this one is {bundle.task}"
     if not _estimable(spec, primary, watch.champion):
-        return f"not estimated: {primary} is the primary metric; what can be estimated is {', '.join(NAMES)}"
+        own = ", and one of your own" if primary in spec.measures.own else ""
+        return f"not estimated: {primary} is the primary metric{own}; what can be estimated is {', '.join(NAMES)}"
     if not own_days(watch):
         return "not estimated: the champion answered on no day of the window"
     return ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -197,9 +198,7 @@ class History(Mapping[str, pd.DataFrame]):
             raise KeyError(f"{name!r}; history holds {', '.join(self._names)}")
         spec = self._spec
         if name == LABELS:
-            labelled = self._data.labelled(self._past, self._bound)
-            none = self._data.frame(spec.primary, [self._key]).head(0)
-            return handed(labelled if len(labelled) else known_labels(spec, none, None, self._bound))
+            return handed(self._labelled)
         source, frame = spec.sources[name], self._data.frame(name, self._past)
         if not len(frame):
             # On the first day there is no past, but its columns are known.
@@ -210,6 +209,16 @@ class History(Mapping[str, pd.DataFrame]):
         if name == spec.primary:
             frame = frame.drop(columns=[c for c in hidden_columns(spec) if c in frame])
         return handed(frame)
+
+    @cached_property
+    def _labelled(self) -> pd.DataFrame:
+        """Put together once: a function asks for it again for each rate that it counts."""
+        labelled = self._data.labelled(self._past, self._bound)
+        if len(labelled):
+            return labelled
+        # On the first day there is no past, but its columns are known.
+        none = self._data.frame(self._spec.primary, [self._key]).head(0)
+        return known_labels(self._spec, none, None, self._bound)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

@@ -22,6 +22,8 @@ SHARES = (
     "labels_overdue",
     "score_js",
 )
+DATED = ("volume", "labels_overdue")
+"""Indicators that compare days, and so need partitions."""
 Stand = Literal["previous", "rule", "constant", "off"]
 
 
@@ -211,8 +213,8 @@ class Levels(Node):
         Parameters
         ----------
         every
-            Cadence of the partitions. Without partitions the age of rows is asked only where a limit is named: a table that is read
-            whole is as old as whoever tries it out.
+            Cadence of the partitions. Without partitions the age of rows is asked only where a limit is named, for a table that is read
+            whole is as old as whoever tries it out; and nothing that compares days.
         drift, retrain
             Whether the retraining policy has a limit on drift, and whether there is a policy at all. Where there is none, a default
             asks nobody to retrain.
@@ -222,7 +224,11 @@ class Levels(Node):
         found: dict[str, Indicator] = {}
         for name, default in {**DEFAULTS, **FLOORS}.items():
             level: Level | None = getattr(self, name)
-            if level is None or (name == "age_hours" and every == "none" and level.limit is None):
+            if (
+                level is None
+                or every == "none"
+                and (name in DATED or (name == "age_hours" and level.limit is None))
+            ):
                 continue
             known = HOURLY_AGE if name == "age_hours" and every == "hour" else default.limit
             answers = drift if name == "psi" else retrain

@@ -205,15 +205,7 @@ class PipelineSpec(Node):
             ((*model, *own), lambda: self.measures.unfit(self._metrics_asked(), self.known_task)),
             (model, self._task_problems),
             (
-                (
-                    (
-                        ("baseline",),
-                        ("slices",),
-                        ("fairness",),
-                        ("behaviour",),
-                        ("golden",),
-                    )
-                ),
+                (("baseline",), ("slices",), ("fairness",), ("behaviour",), ("golden",)),
                 self._gate_problems,
             ),
             (

@@ -60,9 +60,15 @@ def of_code(then: Code, now: Code) -> list[Difference]:
 def of_params(
     then: Mapping[str, Any], now: Mapping[str, Any], without: tuple[str, ...] = ()
 ) -> list[Difference]:
-    """Parameters of `then` that have another value in `now`, by their dotted names. What only `now` has is newer than the record."""
-    old = dict(leaves({k: v for k, v in then.items() if k not in without}))
-    new = dict(leaves({k: v for k, v in coerce(now).items() if k not in without}))
+    """Parameters of `then` that have another value in `now`, by their dotted names, but for those `without`, each with all below it.
+
+    What only `now` has is newer than the record.
+    """
+    left_out = tuple(f"{name}." for name in without)
+    old, new = (
+        {name: value for name, value in leaves(side) if not f"{name}.".startswith(left_out)}
+        for side in (then, coerce(now))
+    )
     return [
         Difference(name, _text(old[name]), _text(new.get(name)), True)
         for name in sorted(old)

@@ -47,8 +47,9 @@ CHAMPIONS = ("evaluate", "predict", "monitor")
 """Stages that ask the ledger who is champion."""
 OUTSIDE = ("production",)
 """Assets among a record's inputs that are read through the ledger, and not by partition."""
-WORDED = ("left_out",)
-"""Parameters that say in words why something was not read; what was read is pinned."""
+WORDED = ("left_out", "causes.read")
+"""Parameters that say in words why something was not read, or name at once all days among which a cause was looked for; what a result was
+made from is pinned."""
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,6 @@ def refused(runs: int, first: int) -> float:
         frame, ours, theirs, days = three_airports(seed, rows=700)
         by = [["origin"], ["hour"]]
         got = sliced(frame, by, ours, "roc_auc", days, champion=theirs, resamples=100, seed=seed)
-        assert any(s.look == "within" for s in got.slices)
         found += any(s.regresses for s in got.slices)
     return found / runs
 

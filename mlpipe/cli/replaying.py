@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="FAULT@PARTITION",
-        help="put a fault in on purpose, such as shuffled-labels@2013-07-15; may be given more than once",
+        help="put a fault in on purpose, such as shuffled-labels@2013-07-15; may be given more than once, for other partitions",
     )
     made.add_argument(
         "--out",

@@ -107,7 +107,7 @@ def asked(
     Raises
     ------
     MlpipeError
-        The pipeline has no partitions or no policy, or the range is empty.
+        The pipeline has no partitions or no policy, the range is empty, or two faults meet at one partition.
     NotFoundError
         No such partition or fault.
     LedgerError
@@ -134,6 +134,9 @@ def asked(
         if key not in keys:
             fix = f"Write fault@partition, such as shuffled-labels@{keys[len(keys) // 2]}."
             raise MlpipeError(f"--inject {text!r} names no partition of the replay", fix=fix)
+        if key in faults and faults[key] != fault:
+            both = f"--inject {faults[key]}@{key} and {text} fault the same training"
+            raise MlpipeError(both, fix="One fault a partition: name another partition, or replay twice.")
         faults[key] = fault
     codes = [code_version(spec, name) for name in (*HISTORY, *TRAINING, *MONITOR)]
     decisive = [chosen, faults, codes, spec.min_tenure, [g.to_plain() for g in spec.gates]]

@@ -186,8 +186,8 @@ def test_what_cannot_be_lived_through_is_refused_before_anything_is_done(lived: 
     assert "shuffled-labels" in str(told.value)
     with pytest.raises(MlpipeError, match="names no partition of the replay"):
         asked(world.spec, FIRST, LAST, inject=["shuffled-labels@2023-01-20"])
+    both = ["shuffled-labels@2024-01-20", "shuffled-labels:size=1@2024-01-20"]
     with pytest.raises(MlpipeError, match="fault the same training"):
-        both = ["shuffled-labels@2024-01-20", "shuffled-labels:size=1@2024-01-20"]
         asked(world.spec, FIRST, LAST, inject=both)
     with pytest.raises(MlpipeError, match="is before --from"):
         asked(world.spec, LAST, FIRST)

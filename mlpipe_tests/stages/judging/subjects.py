@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe.core.scored import Scored
+from mlpipe.spec.measures import Measures
 from mlpipe.spec.probing import Explain, Leakage, Resources, Robustness
 from mlpipe.stages.judging.subject import Subject
 from mlpipe_tests.stores.models import people
@@ -28,6 +29,7 @@ def settings(**changes: Any) -> Any:
         "partitions": SimpleNamespace(every="none"),
         "label": SimpleNamespace(name="left"),
         "model": SimpleNamespace(trusted=()),
+        "measures": Measures((), (), None),
     }
     return SimpleNamespace(**{**given, **changes})
 

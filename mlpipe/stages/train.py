@@ -393,4 +393,4 @@ def _score_grid(encoding: Encoding, scores: np.ndarray) -> Grid:
     return build(grid)
 
 
-STAGE = Stage("train", "model", "3", plans)
+STAGE = Stage("train", "model", "4", plans)

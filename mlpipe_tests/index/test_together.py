@@ -112,6 +112,10 @@ def test_eight_write_two_ask_and_a_sync_is_killed_twenty_times(url: str, tmp_pat
     hammered(url, tmp_path, writers=8, readers=2, seconds=60, kills=20)
 
 
+def test_runs_of_dagster_a_reader_and_a_sync_that_is_killed(tmp_path: Path) -> None:
+    materialized(tmp_path, "", pipelines=1, readers=1, seconds=2, kills=1)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("storage", ["sqlite", "postgres"])
 def test_eight_pipelines_materialize_two_ask_and_a_sync_is_killed_twenty_times(

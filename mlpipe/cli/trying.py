@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -181,14 +181,18 @@ def _answer(
 
 
 def _plain(record: "Record") -> dict[str, Any]:
-    values: Iterator[Any] = (m for m in record.metrics if m.split == "test")
+    def values(split: str) -> dict[str, Any]:
+        some = (m for m in record.metrics if m.split == split)
+        return {m.name: [_finite(m.value), _finite(m.low), _finite(m.high)] for m in some}
+
     return {
         "id": record.id,
         "partition": record.partition,
         "verdict": record.verdict,
         "reused": record.reused,
         "headline": record.headline,
-        "metrics": {m.name: [_finite(m.value), _finite(m.low), _finite(m.high)] for m in values},
+        "metrics": values("test"),
+        "folds": values("folds"),
     }
 
 

@@ -123,7 +123,7 @@ def code_version(spec: PipelineSpec, name: str) -> str:
             spec.training_window,
             spec.threshold,
             spec.seed,
-            spec.split.model_dump(mode="json"),
+            spec.split.to_plain(),
         ],
         "evaluation": [spec.metrics, [g.to_plain() for g in spec.gates]],
     }

@@ -10,6 +10,7 @@ from mlpipe.spec.nodes import (
     Duration,
     Float,
     Int,
+    KeyPath,
     Names,
     Node,
     Wrong,
@@ -19,6 +20,8 @@ from mlpipe.spec.nodes import (
 )
 
 TaskName = Literal["binary", "multiclass", "regression"]
+FOLDS = 5
+"""So many folds where a split does not say."""
 Mechanism = Literal["mcar", "mar", "mnar"]
 """Why a value is missing: completely at random, at random given other features, or not at random. It says what takes its place."""
 
@@ -114,14 +117,69 @@ class Model(Node):
         return self
 
 
-class Split(Node):
-    """The last `test` of the window judges, the `valid` before it chooses, the rest trains."""
+SplitKind = Literal["temporal", "expanding", "rolling", "grouped", "stratified", "purged"]
 
+
+class Split(Node):
+    """The last `test` of the window judges, the `valid` before it chooses, the rest trains; every `kind` but the first cross-validates too.
+
+    Folds are made of the rows before the test part. Without partitions a grouped or stratified split cuts all rows that way.
+    """
+
+    kind: SplitKind = Field(
+        default="temporal",
+        description="temporal: no folds; expanding, rolling: each fold tests what follows its training; grouped: no group in two"
+        " folds; stratified: the same share of each class in all; purged: earlier and later rows train if their labels do not overlap",
+    )
+    folds: Int | None = Field(default=None, ge=2, le=50, description="how many folds; default: 5")
+    by: str | None = Field(
+        default=None,
+        description="grouped: the key or feature whose values stay together; stratified: the one whose values are dealt out"
+        " evenly, by default the label",
+    )
+    train: Duration | None = Field(
+        default=None,
+        description="rolling: how long each fold learns; default: half of what lies before the test",
+    )
     valid: Duration | None = Field(default=None, description="default: 15% of the window")
     test: Duration | None = Field(default=None, description="default: 15% of the window")
     embargo: Duration = Field(
-        default="0s", validate_default=True, description="gap left before valid and before test"
+        default="0s",
+        validate_default=True,
+        description="gap left before valid and before test, and around the test of a fold in time",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        others: dict[str, tuple[str, ...]] = {
+            "folds": ("expanding", "rolling", "grouped", "stratified", "purged"),
+            "by": ("grouped", "stratified"),
+            "train": ("rolling",),
+        }
+        wrong: list[tuple[KeyPath, str]] = [
+            ((key,), f"a split of kind {self.kind} has no {key!r}; it goes with {', '.join(kinds)}")
+            for key, kinds in others.items()
+            if getattr(self, key) is not None and self.kind not in kinds
+        ]
+        if self.kind == "grouped" and self.by is None:
+            wrong.append(
+                (("by",), "a grouped split needs 'by': the key or feature whose values stay together")
+            )
+        if self.train is not None and not self.train:
+            wrong.append((("train",), "a fold cannot learn from no time at all; give a duration above 0"))
+        if wrong:
+            raise Wrong(*wrong)
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many folds are made; 0 where none are."""
+        return 0 if self.kind == "temporal" else self.folds or FOLDS
+
+    def to_plain(self) -> dict[str, Any]:
+        """The split as it stands in recipes and records: what only makes folds is left out where there are none."""
+        # So that a model is made again, and found again, by the recipe that it had before there were kinds.
+        return self.model_dump(mode="json", include=None if self.count else {"valid", "test", "embargo"})
 
 
 def _drift_limit(value: object) -> object:

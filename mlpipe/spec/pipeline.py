@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from mlpipe.core.metrics import DEFAULTS
 from mlpipe.spec.alerts import Channels, LogChannel
-from mlpipe.spec.calendar import DEFAULT_WINDOW, UNITS, Calendar
+from mlpipe.spec.calendar import DEFAULT_WINDOW, Calendar
+from mlpipe.spec.folding import fold_problems, length_problems
 from mlpipe.spec.judging import Costs, Fair, Gate, Locked, OwnMetrics, Sliced, Slices, gate_problems
 from mlpipe.spec.levels import Levels, level_problems
 from mlpipe.spec.measures import Measures
@@ -35,7 +36,6 @@ from mlpipe.spec.nodes import (
     Names,
     Node,
     choices,
-    duration_text,
     parse_duration,
     shown,
 )
@@ -191,12 +191,12 @@ class PipelineSpec(Node):
             no more than a consequence.
         """
         joins, times, paths = ((("sources", ANY, key)) for key in ("join", "event_time", "path"))
-        of_label, every = ("label", "source"), ("partitions", "every")
+        of_label, every, moment = ("label", "source"), ("partitions", "every"), ("prediction_time",)
         model: tuple[KeyPath, ...] = (("model", "estimator"), ("model", "fit"), ("task",))
         own: tuple[KeyPath, ...] = (("own_metrics",), ("cost",))
         checks: tuple[tuple[tuple[KeyPath, ...], Callable[[], Problems]], ...] = (
             ((joins, of_label), self._primary_problems),
-            ((joins, times, paths, of_label, every, ("prediction_time",)), self._time_problems),
+            ((joins, times, paths, of_label, every, moment), self._time_problems),
             ((joins, times), self._table_problems),
             ((of_label, ("sources", ANY, "keys")), self._label_source_problems),
             ((("label", "column"), ("label", "outcomes"), ("features", "columns")), self._feature_problems),
@@ -212,7 +212,14 @@ class PipelineSpec(Node):
                 (("behaviour",), ("features", "columns")),
                 lambda: behaviour_problems(self.behaviour, self.features.columns),
             ),
-            ((("window",), ("split",), every), self._window_problems),
+            (
+                (("window",), ("split",), every),
+                lambda: length_problems(self.split, self.training_window, self.partitions.every),
+            ),
+            (
+                (("split",), ("label",), ("features", "columns"), every, joins, times, moment),
+                self._fold_problems,
+            ),
             (
                 (("monitor",), ("slices",), ("levels",)),
                 lambda: watching_problems(self.monitor, self.slices.by, self.levels),
@@ -368,20 +375,13 @@ class PipelineSpec(Node):
         for where, text in wrong_tags(asked.names.tags, self.tags):
             yield ("tags", where.removeprefix("tag ")), text
 
-    def _window_problems(self) -> Problems:
-        if self.partitions.every == "none":
+    def _fold_problems(self) -> Problems:
+        if not self._main:
             return
-        window, split, unit = self.training_window, self.split, UNITS[self.partitions.every]
-        # Partitions that a duration only touches belong to the window.
-        count = window if isinstance(window, int) else -(-window // unit) + (self.partitions.every == "month")
-        parts = [unit if part is None else part for part in (split.valid, split.test)]
-        needed = sum(parts, timedelta(0)) + split.embargo * sum(bool(part) for part in parts)
-        if needed >= count * unit:
-            yield (
-                ("split",),
-                f"valid, test and embargo take {duration_text(needed)} and leave nothing of the window"
-                f" ({duration_text(count * unit)}) to train on",
-            )
+        main = self.sources[self.primary]
+        timed = self.partitions.every != "none" or bool(main.event_time or self.prediction_time)
+        known = (*main.keys, *self.features.columns) if self.features.columns else None
+        yield from fold_problems(self.split, timed, known, (self.label.column, *self.label.outcomes))
 
 
 def _related(one: KeyPath, other: KeyPath) -> bool:

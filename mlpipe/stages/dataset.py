@@ -51,8 +51,8 @@ class Dataset:
         return len(self.used) / asked if asked else 0.0
 
 
-def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
-    """Labelled rows of some partitions, as known at the run's clock."""
+def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context, known: bool = False) -> Dataset:
+    """Labelled rows of some partitions, as known at the run's clock; on request with `KNOWN`, from when on each label was."""
     features = ctx.heads.find(f"{spec.name}/features", keys)
     labels = ctx.heads.find(f"{spec.name}/labels", keys)
     frames: list[pd.DataFrame] = []
@@ -62,7 +62,7 @@ def collect(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Dataset:
     used: list[str] = []
     for key in keys:
         why = _unusable(features.get(key), labels.get(key))
-        rows = None if why else met(spec, features[key], "features", labels[key], ctx)
+        rows = None if why else met(spec, features[key], "features", labels[key], ctx, known)
         if rows is None or not len(rows):
             left_out[key] = why or (
                 "its labels were made from other rows than its features"
@@ -87,17 +87,19 @@ def _unusable(features: Head | None, labels: Head | None) -> str:
     return ""
 
 
-def met(spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context) -> pd.DataFrame | None:
+def met(
+    spec: PipelineSpec, rows: Head, name: str, labels: Head, ctx: Context, known: bool = False
+) -> pd.DataFrame | None:
     """Rows of a table with their labels: by row where both come from the same raw table, else by key; None when neither is possible.
 
-    Only labels that were known at the run's clock.
+    Only labels that were known at the run's clock; on request with `KNOWN`, from when on each was.
     """
     same = (rows.data or {}).get("raw") == (labels.data or {}).get("raw")
     keys = (ROW,) if same else tuple(spec.sources[spec.primary].keys)
     ids = rows.outputs[name].id, labels.outputs["labels"].id
     asked = (*ids, keys, spec.label.name)
     pair = _MET.get((ctx.store.url, *asked), partial(_meet, ctx.store, *asked))
-    return None if pair is None else pair.known(pd.Timestamp(ctx.run.as_of))
+    return None if pair is None else pair.known(pd.Timestamp(ctx.run.as_of), known)
 
 
 _KNOWN = "_label_known"
@@ -111,11 +113,12 @@ class _Labelled:
     times: pd.Series
     whole_from: pd.Timestamp | None
 
-    def known(self, instant: pd.Timestamp) -> pd.DataFrame:
-        """Rows whose label was known by then, as a frame of the caller's own."""
+    def known(self, instant: pd.Timestamp, since: bool) -> pd.DataFrame:
+        """Rows whose label was known by then, as a frame of the caller's own; on request with the moment `since` when it was."""
+        rows = self.rows.assign(**{KNOWN: self.times}) if since else self.rows
         if not len(self.rows) or (self.whole_from is not None and self.whole_from <= instant):
-            return self.rows.copy(deep=False)
-        return self.rows[self.times <= instant].reset_index(drop=True)
+            return rows.copy(deep=False)
+        return rows[self.times <= instant].reset_index(drop=True)
 
 
 def _meet(store: Store, left_id: str, right_id: str, keys: Sequence[str], label: str) -> _Labelled | None:

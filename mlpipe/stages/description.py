@@ -117,7 +117,7 @@ def told(spec: PipelineSpec, features: Sequence[str], more: Mapping[str, Any]) -
         **declared(spec),
         "features": list(features),
         "window": spec.training_window,
-        "split": spec.split.model_dump(mode="json"),
+        "split": spec.split.to_plain(),
         "partitions": spec.partitions.model_dump(mode="json", include={"every", "timezone"}),
         "lead": spec.lead,
         "min_coverage": spec.min_coverage,

@@ -11,7 +11,6 @@ import pandas as pd
 
 from mlpipe.core.bootstrap import Interval
 from mlpipe.core.gates import Evidence, GateDecision, decide, passed
-from mlpipe.core.metrics import Scored
 from mlpipe.ledger.rule import next_try
 from mlpipe.records.codec import HEAD_DATA, Head
 from mlpipe.records.record import Found, Input, MetricValue
@@ -22,6 +21,7 @@ from mlpipe.stages.artifacts import configured, of_judged
 from mlpipe.stages.champions import Champion, opened, state_of
 from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect
+from mlpipe.stages.folding import FOLDS, judged_folds, score_columns
 from mlpipe.stages.frames import ROW, TIME
 from mlpipe.stages.judging import probed
 from mlpipe.stages.judging.asked import (
@@ -85,7 +85,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
             continue
         window = spec.partitions.before(key, spec.training_window)
         data = collect(spec, judging(spec, window), ctx)
-        inputs = [head.read(n) for n in ("bundle", LINEAR) if n in head.outputs]
+        inputs = [head.read(n) for n in ("bundle", LINEAR, FOLDS) if n in head.outputs]
         inputs += data.inputs
         number, bundle = None, head.outputs["bundle"].id
         if champion is not None:
@@ -121,7 +121,7 @@ def _params(asked: Asked) -> dict[str, Any]:
         "gates": [g.to_plain() for g in spec.gates],
         "blocks": spec.blocks,
         "bootstrap": spec.bootstrap,
-        "split": spec.split.model_dump(mode="json"),
+        "split": spec.split.to_plain(),
         "window": spec.training_window,
         "lead": spec.lead,
         # Of the same labels a later clock knows more, and never fewer.
@@ -150,7 +150,7 @@ def _judging(
     """The rows kept for judging whose label the model knows, and their truth as numbers."""
     if not len(data.rows):
         return data.rows, np.empty(0)
-    test = data.rows[parts(spec, window, data.rows).masks["test"]]
+    test = data.rows[parts(spec, window, data).masks["test"]]
     y = encoding.encode(test[data.label])
     known = np.isfinite(y)
     return test[known].reset_index(drop=True), y[known]
@@ -200,10 +200,10 @@ def _work(asked: Asked) -> Result:
             decide(g.kind, g.params, replace(evidence, **p)) for g, p in zip(asked_for, pairs, strict=True)
         ]
 
-    table = test[[DAY, ROW, TIME]].assign(y=y, **_score_columns(challenger.scored))
+    table = test[[DAY, ROW, TIME]].assign(y=y, **score_columns(challenger.scored.score))
     judged = [challenger, *ladder, *([rival.judged] if rival.judged else [])]
     result = _result(asked, judged, decided(gates), decided(staging), table, rival.incomparable, compared)
-    result = _with_probes(result, found, ctx)
+    result = _with_folds(_with_probes(result, found, ctx), asked, bundle, tuple(challenger.values))
     lift = lifts(comparisons, subject, ladder, rival, names[0])
     kept, plots = of_judged(ctx.store, challenger.scored, test, bundle.feature_names)
     return replace(
@@ -252,7 +252,7 @@ def _linear(asked: Asked) -> Bundle | None:
 def _training(asked: Asked, encoding: Encoding) -> tuple[pd.DataFrame, np.ndarray]:
     """The train part of the window, as it is known at the run's clock, and its truth as numbers."""
     data = collect(asked.spec, asked.window, asked.ctx)
-    rows = data.rows[parts(asked.spec, asked.window, data.rows).masks["train"]]
+    rows = data.rows[parts(asked.spec, asked.window, data).masks["train"]]
     y = encoding.encode(rows[data.label])
     known = np.isfinite(y)
     return rows[known].reset_index(drop=True), y[known]
@@ -272,10 +272,13 @@ def _with_probes(result: Result, found: Mapping[str, Probed], ctx: Context) -> R
     )
 
 
-def _score_columns(scored: Scored) -> dict[str, np.ndarray]:
-    if scored.score.ndim == 1:
-        return {"score": scored.score}
-    return {f"score_{i}": scored.score[:, i] for i in range(scored.score.shape[1])}
+def _with_folds(result: Result, asked: Asked, bundle: Bundle, names: Sequence[str]) -> Result:
+    """The result with what the folds of the training came to, where it made some: a report, by which nothing is decided."""
+    made = asked.head.outputs.get(FOLDS)
+    if made is None:
+        return result
+    metrics, told = judged_folds(asked.spec, asked.ctx.store.get_table(made.id), bundle.classes, names)
+    return replace(result, metrics=(*result.metrics, *metrics), data={**result.data, FOLDS: told})
 
 
 def _values(spec: PipelineSpec, judged: Judged, split: str) -> list[MetricValue]:
@@ -354,4 +357,4 @@ def _ends(bounds: Interval) -> str:
     return f" [{bounds.low:.4g}, {bounds.high:.4g}]" if math.isfinite(bounds.low + bounds.high) else ""
 
 
-STAGE = Stage("evaluate", "evaluation", "5", plans)
+STAGE = Stage("evaluate", "evaluation", "6", plans)

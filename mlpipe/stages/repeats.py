@@ -27,6 +27,11 @@ class Repeats:
         self.rows = len(data.rows)
         self._copies = copies(pd.DataFrame({**columns, _LABEL: truth}))
 
+    @property
+    def near(self) -> np.ndarray:
+        """Group of copies, exact and near, that each row is in."""
+        return self._copies.near
+
     def counts(self, split: Parts | None) -> dict[str, Counts]:
         """Exact and near copies, with how many groups straddle the parts of a split; none do where there is no split."""
         parts = np.full(len(self._copies.exact), -1)

@@ -26,6 +26,7 @@ from mlpipe.stages.context import Context
 from mlpipe.stages.dataset import DAY, Dataset, Encoding, collect, encoding_of, kinds_of, model_frame
 from mlpipe.stages.deadline import TooSlowError, deadline
 from mlpipe.stages.estimators import Part, fitted
+from mlpipe.stages.folding import Folding, with_folds
 from mlpipe.stages.frames import TIME
 from mlpipe.stages.inject import injected
 from mlpipe.stages.linear import learned_linear
@@ -44,7 +45,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
     for key in keys:
         window = spec.partitions.before(key, spec.training_window)
         ctx.log(f"{spec.name}: collecting {len(window)} partitions to learn from for {key}")
-        data = collect(spec, window, ctx)
+        data = collect(spec, window, ctx, known=spec.split.kind == "purged")
         fault = {"inject": ctx.run.inject} if ctx.run.inject else {}
         yield Plan(
             key,
@@ -76,7 +77,7 @@ def _params(spec: PipelineSpec, data: Dataset) -> dict[str, Any]:
         "left_out": data.left_out,
         # Of the same labels a later clock knows more, and never fewer.
         "labelled": len(data.rows),
-        "split": spec.split.model_dump(mode="json"),
+        "split": spec.split.to_plain(),
         "partitions": spec.partitions.model_dump(mode="json", include={"every", "timezone"}),
         **({"missing": spec.features.missing} if spec.features.missing else {}),
     }
@@ -126,7 +127,7 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     try:
         encoding = encoding_of(spec, data.rows[data.label])
         repeats = Repeats(data, encoding)
-        split = parts(spec, window, data.rows)
+        split = parts(spec, window, data)
         kinds = kinds_of(data.rows[split.masks["train"]], data.names)
         _imputable(spec, kinds)
     except DataError as error:
@@ -142,7 +143,9 @@ def _work(spec: PipelineSpec, key: str, window: Sequence[str], data: Dataset, ct
     findings += _hollow(data.rows.loc[split.masks["train"], list(data.names)])
     if refused:
         return _refusal(refused, {**base, "rows": rows}, findings)
-    return _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
+    result = _fit(spec, key, data, encoding, split, kinds, y, {**base, "rows": rows}, findings, ctx)
+    where = f"pipeline {spec.name}, partition {key}, model"
+    return with_folds(result, Folding(spec, data, encoding, split, kinds, y, repeats.near, where), ctx)
 
 
 def _with_copies(
@@ -393,4 +396,4 @@ def _score_grid(encoding: Encoding, scores: np.ndarray) -> Grid:
     return build(grid)
 
 
-STAGE = Stage("train", "model", "4", plans)
+STAGE = Stage("train", "model", "5", plans)

@@ -18,7 +18,8 @@ MOST = 1000
 """At most this many variants at once: more are a mistake in the command, sooner than a wish."""
 EXCLUDE = "features.exclude"
 PLAIN = ("window", "threshold", "min_coverage", "min_rows", "seed")
-SPLIT = ("valid", "test", "embargo")
+SPLIT = ("valid", "test", "embargo", "kind", "folds", "by", "train")
+LENGTHS = ("valid", "test", "embargo", "train")
 _NESTS = ("steps", "transformers", "estimators", "transformer_list", "params")
 """Parts of a path in a record's parameters that scikit-learn's own names leave out."""
 
@@ -100,7 +101,7 @@ def _idle(spec: PipelineSpec) -> set[str]:
     idle: set[str] = set()
     if spec.partitions.every == "none":
         # There is no window, and rows are split by shares.
-        idle |= {"window", *(f"split.{n}" for n in SPLIT)}
+        idle |= {"window", *(f"split.{n}" for n in LENGTHS)}
     if spec.model.estimator is None or hasattr(spec.model.estimator, "steps"):
         # A function, or a pipeline of the user's own, prepares its columns itself.
         idle |= {"preprocess.kind"}

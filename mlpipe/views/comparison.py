@@ -13,7 +13,7 @@ from mlpipe.records.record import MetricValue, Record
 from mlpipe.views.telling import told
 
 SECTIONS = ("result", "data", "parameters", "code", "environment", "circumstances")
-SPLITS = ("", "test", "model", "trial")
+SPLITS = ("", "test", "folds", "model", "trial")
 """Splits whose metrics are those of the model itself; others are of its rivals."""
 LIVE = "rolling"
 """Split of a monitor's metrics that say how a version does on the newest days whose labels are known."""

@@ -1,4 +1,4 @@
-"""What an evaluation found beside its metrics, as tables: the ladder, slices, fairness, behaviour."""
+"""What an evaluation found beside its metrics, as tables: the ladder, folds, slices, fairness, behaviour."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -24,12 +24,27 @@ def as_tables(record: Record) -> Iterator[str]:
             ["rung", "its value", "gain", "which is"],
             rows,
         )
+    folds = record.data.get("folds") or {}
+    if any("values" in f for f in folds.get("folds", ())):
+        yield _folds(folds)
     if "slices" in judged:
         yield _slices(judged["slices"])
     if "fairness" in judged:
         yield _fairness(judged["fairness"])
     if (judged.get("behaviour") or {}).get("matrix"):
         yield _behaviour(judged["behaviour"]["matrix"])
+
+
+def _folds(facts: Mapping[str, Any]) -> str:
+    made = facts["folds"]
+    names = list(made[0]["values"])
+    rows = [
+        [str(f["fold"]), f"{f['train']:,}", f"{f['test']:,}", *(number(f["values"][n]) for n in names)]
+        for f in made
+    ]
+    by = f" by {facts['by']}" if facts["by"] else ""
+    title = f"Folds, {facts['kind']}{by}: each tested by a model that did not learn from it."
+    return _titled(title, ["fold", "learned from", "tested", *names], rows)
 
 
 def _slices(facts: Mapping[str, Any]) -> str:

@@ -282,7 +282,7 @@ def _everything(record: Record) -> list[str]:
 def _rivals(subject: Subject) -> str:
     judged = () if subject.evaluation is None else subject.evaluation.metrics
     rows = [[m.split, m.name, measured(m)] for m in judged if m.split not in ("", "test")]
-    return table(["rival", "metric", "value"], rows) if rows else ""
+    return table(["folds, or a rival", "metric", "value"], rows) if rows else ""
 
 
 def to_dict(shown: Shown) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mlpipe.views.judged import as_tables
 from mlpipe.views.table import table
 
 Heads = Mapping[str, Mapping[str, Head]]
-SHOWN = ("test", "constant", "rule", "linear", "champion")
+SHOWN = ("test", "folds", "constant", "rule", "linear", "champion")
 WEEK = 7
 
 

@@ -17,8 +17,10 @@ def as_text(answer: Mapping[str, Any]) -> str:
     names = [n for n in tried[0]["set"] if len({str(v["set"].get(n)) for v in tried}) > 1] if tried else []
     primary = answer["metric"]
     others = [m for m in answer["metrics"] if m != primary][:MOST_METRICS]
-    head = [*(names or ["variant"]), primary or "metric", "beside own model", *others, "note"]
-    rows = [_row(v, names, primary, others, many) for v in tried]
+    folded = any(r.get("folds") for v in tried for r in v["records"])
+    over = ["over folds"] if folded else []
+    head = [*(names or ["variant"]), primary or "metric", *over, "beside own model", *others, "note"]
+    rows = [_row(v, names, primary, others, many, folded) for v in tried]
     parts = [_first_line(answer), table(head, rows)]
     if tried:
         parts.append(_days(tried[0], primary))
@@ -38,7 +40,12 @@ def _first_line(answer: Mapping[str, Any]) -> str:
 
 
 def _row(
-    variant: Mapping[str, Any], names: Sequence[str], primary: str, others: Sequence[str], many: bool
+    variant: Mapping[str, Any],
+    names: Sequence[str],
+    primary: str,
+    others: Sequence[str],
+    many: bool,
+    folded: bool,
 ) -> list[str]:
     changed = [_shown(variant["set"].get(n)) for n in names] or [variant["label"]]
     records = variant["records"]
@@ -49,14 +56,15 @@ def _row(
     return [
         *changed,
         _metric(variant, primary, interval=not many),
+        *([_metric(variant, primary, interval=not many, of="folds")] if folded else []),
         _beside(variant["comparison"]),
         *(_metric(variant, m, interval=False) for m in others),
         ", ".join(notes),
     ]
 
 
-def _metric(variant: Mapping[str, Any], name: str, *, interval: bool) -> str:
-    values = [r["metrics"][name] for r in variant["records"] if name in r["metrics"]]
+def _metric(variant: Mapping[str, Any], name: str, *, interval: bool, of: str = "metrics") -> str:
+    values = [r[of][name] for r in variant["records"] if name in r.get(of, {})]
     known = [v for v in values if v[0] is not None]
     if not known:
         return "–"

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.model_selection import GroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from mlpipe.core.duplicates import copies
-from mlpipe.core.folds import Fold, apart, forward, grouped, purged, stratified
+from mlpipe.core.folds import Fold, apart, forward, grouped, mean_interval, purged, stratified
 from mlpipe.errors import DataError
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -167,3 +168,25 @@ def test_folds_that_cannot_be_made() -> None:
             call()
     with pytest.raises(DataError, match="before its start"):
         purged(times, times - DAY, 2)
+
+
+def test_the_mean_of_folds_by_hand() -> None:
+    # Mean 0.8, variance 0.01; the plain variance of the mean is 0.01 / 3, and here 0.01 * (1 / 3 + 20 / 80). t(0.975, 2) = 4.302653.
+    mean, low, high = mean_interval([0.7, 0.8, 0.9], [80, 80, 80], [20, 20, 20])
+    half = 4.302653 * np.sqrt(0.01 * (1 / 3 + 0.25))
+    assert (mean, low, high) == pytest.approx((0.8, 0.8 - half, 0.8 + half), rel=1e-6)
+    # An undefined value counts for nothing; of one value nothing is known but itself; of none not even that.
+    assert mean_interval([0.7, np.nan, 0.8, 0.9], [80, 1, 80, 80], [20, 99, 20, 20]) == (mean, low, high)
+    one = mean_interval([0.5, np.nan], [80, 80], [20, 20])
+    assert one[0] == 0.5 and np.isnan(one[1:]).all()
+    assert np.isnan(mean_interval([np.nan], [80], [20])).all()
+
+
+@settings(max_examples=30)
+@given(SEEDS, st.integers(2, 12), st.floats(0.5, 0.99))
+def test_the_interval_of_folds_is_wider_than_that_of_a_t_test(seed: int, k: int, level: float) -> None:
+    values = np.random.default_rng(seed).normal(size=k)
+    plain = stats.t.interval(level, k - 1, values.mean(), stats.sem(values))
+    mean, low, high = mean_interval(values, [100] * k, [25] * k, level)
+    assert mean == pytest.approx(values.mean())
+    assert high - low == pytest.approx((plain[1] - plain[0]) * np.sqrt(1 + k * 0.25))

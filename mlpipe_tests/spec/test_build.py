@@ -105,7 +105,7 @@ def test_many_mistakes_are_one_error_each_with_its_line_and_key() -> None:
             19,
             "split.valid",
         ): "'3x' is no duration; write a number and a unit (s, m, h, d, w), such as '30d' or '1d 12h'",
-        (19, "split.tst"): "unknown key 'tst'. Did you mean 'test'? Valid: embargo, test, valid.",
+        (19, "split.tst"): "unknown key 'tst'. Did you mean 'test'? Valid: by, embargo, folds, ",
         (1, "metrics.0"): "unknown metric 'f2'. Valid: accuracy, balanced_accuracy, brier, ece, ",
         (1, "metrics.1"): "metric 'rmse' is not for a binary or multiclass model. Valid: accuracy, ",
         (

@@ -45,5 +45,23 @@ def test_each_table_says_what_it_is() -> None:
     assert "2 of 10" in behaviour
 
 
+def test_folds_and_what_each_came_to() -> None:
+    made = [
+        {"fold": 1, "train": 1200, "test": 300, "values": {"f1": 0.5, "roc_auc": None}},
+        {"fold": 3, "train": 1210, "test": 290, "values": {"f1": 0.75, "roc_auc": 0.8}},
+    ]
+    (shown,) = as_tables(
+        record(stage="evaluate", data={"folds": {"kind": "grouped", "by": "user", "folds": made}})
+    )
+    title, head, _, first, third = shown.splitlines()
+    assert title == "Folds, grouped by user: each tested by a model that did not learn from it."
+    assert head.split() == ["fold", "learned", "from", "tested", "f1", "roc_auc"]
+    assert first.split() == ["1", "1,200", "300", "0.5000", "–"]
+    assert third.split() == ["3", "1,210", "290", "0.7500", "0.8000"]
+    # A training's own record says what its folds were, and no metric yet.
+    told = {"folds": {"kind": "purged", "by": None, "folds": [{"fold": 1, "train": 2, "test": 1}]}}
+    assert list(as_tables(record(stage="train", data=told))) == []
+
+
 def test_nothing_looked_at_is_no_table() -> None:
     assert list(as_tables(record(stage="evaluate"))) == []

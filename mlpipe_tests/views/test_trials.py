@@ -116,3 +116,11 @@ def test_what_would_be_tried() -> None:
         "  model.C=1",
         "  model.C=2",
     ]
+
+
+def test_what_folds_came_to_stands_beside_the_test_part() -> None:
+    one = variant(0.1, record(folds={"f1": [0.65, 0.6, 0.7]}))
+    text = as_text(answer(one, variant(1.0, record())))
+    head, _, first, second = text.split("\n\n")[1].splitlines()
+    assert "over folds" in head and "0.6500 [0.6000, 0.7000]" in first and "–" in second
+    assert "over folds" not in as_text(answer(variant(0.1, record())))

@@ -172,6 +172,12 @@ class PipelineSpec(Node):
         return self.window if self.window is not None else DEFAULT_WINDOW[self.partitions.every]
 
     @property
+    def clustered_by(self) -> str | None:
+        """Column whose values are resampled together: the declared one; of rows without partitions that of whole groups."""
+        whole = self.partitions.every == "none" and self.split.kind == "grouped"
+        return self.blocks if self.blocks is not None or not whole else self.split.by
+
+    @property
     def known_task(self) -> tuple[str, ...] | None:
         """Tasks that are still possible before labels are seen; None when nothing is known."""
         return (self.task,) if self.task is not None else self._natural_tasks

@@ -119,7 +119,7 @@ def _params(asked: Asked) -> dict[str, Any]:
     found: dict[str, Any] = {
         "metrics": spec.metrics,
         "gates": [g.to_plain() for g in spec.gates],
-        "blocks": spec.blocks,
+        "blocks": spec.clustered_by,
         "bootstrap": spec.bootstrap,
         "split": spec.split.to_plain(),
         "window": spec.training_window,

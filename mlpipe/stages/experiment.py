@@ -80,7 +80,7 @@ def plans(variant: Variant, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     settings = {
         "metrics": spec.metrics,
         "gates": [g.to_plain() for g in judged.gates],
-        "blocks": spec.blocks,
+        "blocks": spec.clustered_by,
         "bootstrap": spec.bootstrap,
         **spec.measures.to_plain(),
     }

@@ -105,3 +105,14 @@ def test_columns_that_a_function_makes_show_only_later() -> None:
         spec_of(Path(), split={"kind": "grouped", "by": "town"}, features=lambda frames: frames).split.by
         == "town"
     )
+
+
+def test_whole_groups_are_resampled_together_unless_it_is_said_otherwise() -> None:
+    source = ml.Parquet("all.parquet", keys=["user"])
+    whole: dict[str, Any] = {"partitions": ml.unpartitioned(), "source": source, "window": None}
+    grouped = {"kind": "grouped", "by": "user"}
+    assert spec_of(Path(), split=grouped, **whole).clustered_by == "user"
+    assert spec_of(Path(), split=grouped, blocks="city", **whole).clustered_by == "city"
+    assert spec_of(Path(), split={"kind": "stratified"}, **whole).clustered_by is None
+    # Where there are days, days are.
+    assert spec_of(Path(), split=grouped).clustered_by is None

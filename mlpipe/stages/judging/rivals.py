@@ -43,7 +43,7 @@ class Rival:
 
 
 def blocks_of(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
-    """What is resampled together: the declared column, else the day (of few days the hour).
+    """What is resampled together: the declared column or that of whole groups, else the day (of few days the hour).
 
     Without partitions rows are, in at most 500 groups.
 
@@ -52,16 +52,17 @@ def blocks_of(spec: PipelineSpec, key: str, test: pd.DataFrame) -> np.ndarray:
     DataError
         When the declared column is no key or feature.
     """
-    if spec.blocks is not None and spec.blocks not in test:
+    by = spec.clustered_by
+    if by is not None and by not in test:
         known = [str(c) for c in test.columns if not str(c).startswith("_")]
         where = f"pipeline {spec.name}, partition {key}, blocks"
         raise DataError(
-            f"there is no column {spec.blocks!r} among keys and features",
+            f"there is no column {by!r} among keys and features",
             where=where,
-            fix=did_you_mean(spec.blocks, known),
+            fix=did_you_mean(by, known),
         )
-    if spec.blocks is not None:
-        return test[spec.blocks].astype("str").to_numpy()
+    if by is not None:
+        return test[by].astype("str").to_numpy()
     if spec.partitions.every == "none":
         # Rows are independent here: many groups of them vary as the rows do, and cost less than one block a row.
         return np.arange(len(test)) % MOST_BLOCKS

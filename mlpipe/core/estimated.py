@@ -2,9 +2,9 @@
 
 Where a probability is right, it says how often a row is positive. So each row stands for two: a positive one that weighs p, and a
 negative one that weighs 1 - p, both with the model's score; a metric of these weighted rows is the estimate [1]_. Sums of the confusion
-matrix are then their expected values, and accuracy is without bias; ratios of them (precision, recall, F1, AUC) are, up to terms that
-vanish with the number of rows. The score of a model is no probability before it was calibrated on labelled rows, which is done here by
-isotonic regression [2]_.
+matrix are then their expected values, and accuracy and what errors cost are without bias; ratios of them (precision, recall, F1, AUC) are,
+up to terms that vanish with the number of rows. The score of a model is no probability before it was calibrated on labelled rows, which is
+done here by isotonic regression [2]_.
 
 What the estimate cannot see is concept drift: when the same rows begin to turn out otherwise, scores do not change. It holds for covariate
 drift, and that is what the gap between estimate and truth, once it is known, tells apart.
@@ -25,12 +25,13 @@ References
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlpipe.core.bootstrap import drawn, minus, numbered, quantiles
-from mlpipe.core.metrics import evaluate, resampler, resolve
+from mlpipe.core.metrics import Metric, evaluate, resampler, resolve
 from mlpipe.core.scored import Floats, Scored, finite_numbers
 from mlpipe.errors import DataError
 
@@ -104,7 +105,12 @@ def isotonic(score: ArrayLike, y: ArrayLike) -> Calibrator:
 
 
 def expected(
-    score: ArrayLike, probability: ArrayLike, *, threshold: float | None = None, names: Sequence[str] = NAMES
+    score: ArrayLike,
+    probability: ArrayLike,
+    *,
+    threshold: float | None = None,
+    names: Sequence[str | Metric] = NAMES,
+    classes: tuple[Any, Any] = (0, 1),
 ) -> dict[str, float]:
     """Expected metrics of unlabelled rows.
 
@@ -117,7 +123,9 @@ def expected(
     threshold
         A row is predicted positive iff its score >= threshold. Needed by metrics of labels.
     names
-        Binary metrics made of sums or ranks.
+        Binary metrics made of sums or ranks, such as `mlpipe.core.costs.cost`.
+    classes
+        The negative and the positive one, as costs name them.
 
     Returns
     -------
@@ -131,7 +139,7 @@ def expected(
     NotFoundError
         An unknown name.
     """
-    scored, weights = _doubled(score, probability, threshold)
+    scored, weights = _doubled(score, probability, threshold, classes)
     return evaluate(scored, names, weights)
 
 
@@ -149,6 +157,8 @@ class Estimator:
         Their probabilities, shape (n,), each by a calibration that has not seen its block.
     codes, blocks
         Block of each, and how many there are.
+    more
+        Metrics by name beside the built-in ones.
     """
 
     calibrator: Calibrator
@@ -156,6 +166,7 @@ class Estimator:
     held_out: Floats
     codes: NDArray[np.int64]
     blocks: int
+    more: Mapping[str, Metric] = field(default_factory=dict)
     _known: dict[tuple[str, int, int, float, int], tuple[float, float, str]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -185,7 +196,13 @@ class Estimator:
         dict
             By name. Both ends are nan with fewer than two labelled blocks or no row, or when too many resamples are undefined.
         """
-        values = expected(score, self.calibrator(score), threshold=self.labelled.threshold, names=names)
+        values = expected(
+            score,
+            self.calibrator(score),
+            threshold=self.labelled.threshold,
+            names=[self.more.get(n, n) for n in names],
+            classes=self.labelled.classes,
+        )
         _, size = numbered(blocks, np.size(score), resamples, level)
         return {name: self._bounded(name, values[name], size, resamples, level, seed) for name in names}
 
@@ -208,8 +225,8 @@ class Estimator:
         """
         key = name, size, resamples, level, seed
         if key not in self._known:
-            metric = resolve(name, "binary")
-            doubled, weights = _doubled(self.labelled.score, self.held_out, self.labelled.threshold)
+            metric, known = self.more.get(name) or resolve(name, "binary"), self.labelled
+            doubled, weights = _doubled(known.score, self.held_out, known.threshold, known.classes)
             truth = resampler(self.labelled, metric, self.codes, self.blocks)
             guess = resampler(doubled, metric, np.tile(self.codes, 2), self.blocks, weights)
             realised, estimates = drawn([truth, guess], self.blocks, resamples, seed, size)
@@ -222,7 +239,7 @@ class Estimator:
         return self._known[key]
 
 
-def learned(scored: Scored, blocks: ArrayLike, *, seed: int) -> Estimator:
+def learned(scored: Scored, blocks: ArrayLike, *, seed: int, more: Sequence[Metric] = ()) -> Estimator:
     """Learn from labelled rows what scores are worth.
 
     Parameters
@@ -233,6 +250,8 @@ def learned(scored: Scored, blocks: ArrayLike, *, seed: int) -> Estimator:
         Shape (n,): the day or entity of each row.
     seed
         Of the folds, into which blocks are dealt.
+    more
+        Binary metrics that may be estimated beside the built-in ones: sums over rows, or ratios of these.
 
     Raises
     ------
@@ -252,7 +271,7 @@ def learned(scored: Scored, blocks: ArrayLike, *, seed: int) -> Estimator:
         own, rest = fold == k, fold != k
         if own.any() and rest.any():
             held_out[own] = isotonic(scored.score[rest], scored.y[rest])(scored.score[own])
-    return Estimator(whole, scored, held_out, codes, count)
+    return Estimator(whole, scored, held_out, codes, count, {m.name: m for m in more})
 
 
 def surprise(estimates: Mapping[str, Estimated], truth: Mapping[str, float]) -> Surprise:
@@ -268,7 +287,9 @@ def surprise(estimates: Mapping[str, Estimated], truth: Mapping[str, float]) -> 
     return Surprise(len(pairs), float(np.abs(errors).mean()), float(errors.mean()), float(np.mean(held)))
 
 
-def _doubled(score: ArrayLike, probability: ArrayLike, threshold: float | None) -> tuple[Scored, Floats]:
+def _doubled(
+    score: ArrayLike, probability: ArrayLike, threshold: float | None, classes: tuple[Any, ...]
+) -> tuple[Scored, Floats]:
     """Each row as a positive and as a negative one, and what they weigh."""
     s, p = finite_numbers(score, "the score"), finite_numbers(probability, "the probability")
     if s.shape != p.shape or s.ndim != 1 or (p.size and (p.min() < 0 or p.max() > 1)):
@@ -277,4 +298,4 @@ def _doubled(score: ArrayLike, probability: ArrayLike, threshold: float | None) 
             fix="Give one calibrated probability a row.",
         )
     y = np.repeat([1, 0], s.size)
-    return Scored(y, np.tile(s, 2), threshold, (0, 1)), np.concatenate([p, 1 - p])
+    return Scored(y, np.tile(s, 2), threshold, classes), np.concatenate([p, 1 - p])

@@ -159,4 +159,4 @@ def _joined(parts: Sequence[Any]) -> dict[str, Any]:
     return out
 
 
-STAGE = Stage("monitor", "monitor", "5", plans)
+STAGE = Stage("monitor", "monitor", "6", plans)

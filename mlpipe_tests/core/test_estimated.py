@@ -11,6 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_auc_score
 
 from mlpipe.core import estimated
+from mlpipe.core.costs import cost
 from mlpipe.core.estimated import NAMES, Estimated, expected, isotonic, learned, surprise
 from mlpipe.core.metrics import Metric, evaluate, resampler
 from mlpipe.core.scored import Scored
@@ -41,6 +42,30 @@ def test_by_hand() -> None:
     assert expected(score, [1, 0, 1, 0], threshold=0.5) == pytest.approx(
         evaluate(Scored(np.array([1, 0, 1, 0]), p, 0.5, (0, 1)), NAMES)
     )
+
+
+def test_what_errors_cost_by_hand() -> None:
+    # Of the same four rows half a false positive and half a false negative are expected.
+    score = [0.9, 0.6, 0.3, 0.2]
+    plain = cost({"false_positive": 1, "false_negative": 5})
+    assert expected(score, score, threshold=0.5, names=[plain]) == {"cost": pytest.approx((0.5 + 2.5) / 4)}
+    named = cost({"stays": {"goes": 1}, "goes": {"stays": 5}})
+    found = expected(score, score, threshold=0.5, names=[named], classes=("stays", "goes"))
+    assert found == {"cost": pytest.approx(0.75)}
+
+
+def test_what_errors_cost_is_estimated_without_bias_and_within_its_interval() -> None:
+    score, _, y = drawn(3, 20_000, odds=0.6)
+    metric = cost({"false_positive": 1, "false_negative": 20})
+    rows = [slice(0, 10_000), slice(10_000, None)]
+    known = Scored(y[rows[0]], score[rows[0]], 0.5, (0, 1))
+    made = learned(known, np.arange(10_000) // 250, seed=0, more=[metric])
+    found = made.estimate(score[rows[1]], np.arange(10_000) // 250, names=["cost"], resamples=200, seed=0)[
+        "cost"
+    ]
+    truth = evaluate(Scored(y[rows[1]], score[rows[1]], 0.5, (0, 1)), [metric])["cost"]
+    assert found.low <= truth <= found.high and found.value == pytest.approx(truth, abs=0.2)
+    assert found.value > 1.0, "no share of rows"
 
 
 @settings(max_examples=25, deadline=None)

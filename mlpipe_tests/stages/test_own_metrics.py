@@ -164,6 +164,12 @@ def test_each_night_tells_what_brute_force_finds(lived: Lived) -> None:
             if len(window) > 1:
                 assert head["rolling_low"] <= whole <= head["rolling_high"]
                 intervals += 1
+        if name == "cost":
+            # What errors cost follows from scores; what a function of one's own makes of them does not.
+            estimate = record.data["estimated"]["day"]
+            assert record.data["estimated"]["metric"] == "cost" and 0 <= estimate["value"] <= 5
+            assert estimate["error"] == pytest.approx(told[name] - estimate["value"], abs=1e-9)
+            continue
         assert record.data["estimated"]["why"].startswith(
             f"not estimated: {name} is the primary metric, and one of your own"
         )

@@ -4,14 +4,17 @@ What scores are worth is learned from the rows that the version was judged on, b
 Only answers of that version are estimated, for the scores of another mean something else.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from mlpipe.core.costs import cost
 from mlpipe.core.estimated import NAMES, Estimated, Estimator, learned
 from mlpipe.core.scored import Scored
 from mlpipe.records.record import Input, MetricValue, Output, Record
+from mlpipe.spec.measures import COST
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.champions import Champion, evaluation_of
 from mlpipe.stages.context import Context
@@ -50,7 +53,7 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context, performanc
     names = [n for n in spec.measures.names("binary") if _estimable(spec, n, watch.champion)]
     days = own_days(watch)
     estimator = _estimator(
-        ctx.store, _scored(_evaluation(spec, watch.champion, ctx)).id, watch.champion, spec.seed
+        spec, ctx.store, _scored(_evaluation(spec, watch.champion, ctx)).id, watch.champion
     )
     found = {
         "day": _of(estimator, [key] if key in days else [], watch, names, spec.seed, ctx),
@@ -91,7 +94,7 @@ def reason(spec: PipelineSpec, watch: Watch) -> str:
         return f"not estimated: confidence tells how well a binary model does, and this one is {bundle.task}"
     if not _estimable(spec, primary, watch.champion):
         own = ", and one of your own" if primary in spec.measures.own else ""
-        return f"not estimated: {primary} is the primary metric{own}; what can be estimated is {', '.join(NAMES)}"
+        return f"not estimated: {primary} is the primary metric{own}; what can be estimated is {', '.join((*NAMES, COST))}"
     if not own_days(watch):
         return "not estimated: the champion answered on no day of the window"
     return ""
@@ -99,7 +102,7 @@ def reason(spec: PipelineSpec, watch: Watch) -> str:
 
 def _estimable(spec: PipelineSpec, name: str, champion: Champion) -> bool:
     """Whether there is an estimate of this metric: labels come from scores by a threshold alone."""
-    return name in NAMES and (
+    return name in (*NAMES, *([COST] if spec.cost is not None else [])) and (
         spec.measures.of(name).needs != "label" or champion.bundle.threshold is not None
     )
 
@@ -122,18 +125,23 @@ def _scored(evaluation: Record) -> Output:
 
 
 @lru_cache(maxsize=4)
-def _learned(store: Store, scored: str, threshold: float | None, seed: int) -> Estimator:
+def _learned(
+    store: Store, scored: str, threshold: float | None, classes: tuple[Any, ...], costs: str, seed: int
+) -> Estimator:
     """Once a process: every day that a version is watched asks for the same."""
     rows = store.get_table(scored, columns=[DAY, "y", SCORE])
     return learned(
-        Scored(rows["y"].to_numpy(), rows[SCORE].to_numpy(), threshold, (0, 1)),
+        Scored(rows["y"].to_numpy(), rows[SCORE].to_numpy(), threshold, classes),
         rows[DAY].to_numpy(),
         seed=seed,
+        more=[cost(json.loads(costs), COST)] if costs else (),
     )
 
 
-def _estimator(store: Store, scored: str, champion: Champion, seed: int) -> Estimator:
-    return _learned(store, scored, champion.bundle.threshold, seed)
+def _estimator(spec: PipelineSpec, store: Store, scored: str, champion: Champion) -> Estimator:
+    costs = "" if spec.cost is None else json.dumps(spec.cost)
+    bundle = champion.bundle
+    return _learned(store, scored, bundle.threshold, tuple(bundle.classes), costs, spec.seed)
 
 
 def _of(

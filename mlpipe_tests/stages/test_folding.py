@@ -20,6 +20,8 @@ from mlpipe.stages.frames import DAY, ROW, TIME
 from mlpipe_tests.stages.pipelines import DATA, World, day, days, rows, spec_of, written
 
 KEY = day(20)
+TENTH = day(10)
+SHORT: dict[str, Any] = {"window": "10d"}
 DAYS = pd.Timedelta(days=1)
 SOURCE = ml.Parquet("{partition}.parquet", event_time="at", keys=["user", "account"])
 
@@ -46,6 +48,10 @@ def learned(
 
 def split(**settings: Any) -> ml.Split:
     return ml.Split(valid="4d", test="4d", **settings)
+
+
+def short(**settings: Any) -> ml.Split:
+    return ml.Split(valid="2d", test="2d", **settings)
 
 
 def by_fold(given: tuple[Path, World], model: Record) -> dict[int, pd.DataFrame]:
@@ -124,18 +130,20 @@ def test_strata_are_dealt_out_evenly(world: tuple[Path, World]) -> None:
 
 
 def test_purged_folds_learn_from_no_label_that_overlaps_the_tested_stretch(world: tuple[Path, World]) -> None:
-    label = ml.Label("churned", outcomes=["reason"], available_after="2d")
+    label = ml.Label("churned", outcomes=["reason"], available_after="1d")
     raw, _ = world
-    spec = spec_of(raw, source=SOURCE, split=split(kind="purged", folds=4, embargo="1d"), label=label)
+    spec = spec_of(
+        raw, source=SOURCE, label=label, **SHORT, split=short(kind="purged", folds=3, embargo="1d")
+    )
     own = World(world[1].folder.parent / "purged")
-    own.run_all(DATA, spec, days(20))
-    model = own.run(train.STAGE, spec, [KEY])[KEY]
+    own.run_all(DATA, spec, days(10))
+    model = own.run(train.STAGE, spec, [TENTH])[TENTH]
     table = own.table(model, FOLDS)
-    assert sorted(table["fold"].unique()) == [1, 2, 3, 4]
-    times = pd.concat([rows(k) for k in days(15)])["at"]
+    assert sorted(table["fold"].unique()) == [1, 2, 3]
+    times = pd.concat([rows(k) for k in days(7)])["at"]
     for told in model.data[FOLDS]["folds"]:
-        first, last = pd.Timestamp(told["from"]), pd.Timestamp(told["to"]) + 2 * DAYS
-        left = np.sort(times[(times + 2 * DAYS <= first) | (times >= last + DAYS)])
+        first, last = pd.Timestamp(told["from"]), pd.Timestamp(told["to"]) + DAYS
+        left = np.sort(times[(times + DAYS <= first) | (times >= last + DAYS)])
         # The last 15% of what is left choose, and before them another day is left out. Some rows are copies of tested ones.
         learns = left < left[int(0.85 * len(left))] - DAYS.to_numpy()
         assert told["train"] == pytest.approx(learns.sum(), abs=5)
@@ -146,15 +154,16 @@ def test_a_regression_and_a_metric_of_ones_own_on_folds(world: tuple[Path, World
     spec = spec_of(
         world[0],
         source=SOURCE,
-        split=split(kind="stratified", folds=3),
+        **SHORT,
+        split=short(kind="stratified", folds=3),
         label=ml.Label("plays"),
         features=["hours", "city"],
         model=LinearRegression(),
         own_metrics=[{"name": "off", "function": _off, "better": "lower"}],
     )
-    own.run_all(DATA, spec, days(20))
-    made = own.run_all((train.STAGE, evaluate.STAGE), spec, [KEY])
-    model, judged = made["train"][KEY], made["evaluate"][KEY]
+    own.run_all(DATA, spec, days(10))
+    made = own.run_all((train.STAGE, evaluate.STAGE), spec, [TENTH])
+    model, judged = made["train"][TENTH], made["evaluate"][TENTH]
     values = [float(np.abs(t["y"] - t["score"]).mean()) for _, t in own.table(model, FOLDS).groupby("fold")]
     assert metric(judged, "off").value == pytest.approx(np.mean(values))
     assert metric(judged, "mae").value == pytest.approx(np.mean(values))
@@ -174,31 +183,31 @@ def test_what_a_temporal_split_makes_is_as_it_was(world: tuple[Path, World]) -> 
 
 def test_a_fold_that_cannot_learn_is_left_out_and_says_why(tmp_path: Path) -> None:
     # In the first days nobody leaves.
-    changes = {f"d{n}": lambda f: f.assign(churned=0) for n in range(4)}
-    raw = written(tmp_path / "raw", days(20), **changes)
+    changes = {f"d{n}": lambda f: f.assign(churned=0) for n in range(2)}
+    raw = written(tmp_path / "raw", days(10), **changes)
     world = World(tmp_path / "store")
-    spec = spec_of(raw, split=split(kind="expanding", folds=3), window="20d")
-    world.run_all(DATA, spec, days(20))
-    model = world.run(train.STAGE, spec, [KEY])[KEY]
+    spec = spec_of(raw, split=short(kind="expanding", folds=3), **SHORT)
+    world.run_all(DATA, spec, days(10))
+    model = world.run(train.STAGE, spec, [TENTH])[TENTH]
     why = [f.what for f in model.findings if "fold" in f.what]
     assert why == ["fold 1 is left out: its training rows hold a single class"]
     assert model.data[FOLDS]["folds"][0]["why"] == "its training rows hold a single class"
-    judged = world.run(evaluate.STAGE, spec, [KEY])[KEY]
+    judged = world.run(evaluate.STAGE, spec, [TENTH])[TENTH]
     assert [f["fold"] for f in judged.data[FOLDS]["folds"]] == [2, 3]
 
 
 def test_copies_of_tested_rows_do_not_train_unless_most_are(tmp_path: Path) -> None:
-    again = rows(day(2))
-    changes = {"d9": lambda f: again.assign(user=f["user"], at=f["at"])}
-    raw = written(tmp_path / "raw", days(20), **changes)
+    again = rows(day(1))
+    changes = {"d6": lambda f: again.assign(user=f["user"], at=f["at"])}
+    raw = written(tmp_path / "raw", days(10), **changes)
     world = World(tmp_path / "store")
-    spec = spec_of(raw, split=split(kind="stratified", folds=4))
-    world.run_all(DATA, spec, days(20))
-    told = world.run(train.STAGE, spec, [KEY])[KEY].data[FOLDS]
+    spec = spec_of(raw, split=short(kind="stratified", folds=4), **SHORT)
+    world.run_all(DATA, spec, days(10))
+    told = world.run(train.STAGE, spec, [TENTH])[TENTH].data[FOLDS]
     assert told["copies_left_out"] > 60
-    few = spec_of(raw, split=split(kind="stratified", folds=4), features=["city"])
-    world.run_all(DATA[2:], few, days(20))
-    model = world.run(train.STAGE, few, [KEY])[KEY]
+    few = spec_of(raw, split=short(kind="stratified", folds=4), **SHORT, features=["city"])
+    world.run_all(DATA[2:], few, days(10))
+    model = world.run(train.STAGE, few, [TENTH])[TENTH]
     assert model.data[FOLDS]["copies_left_out"] == 0
     assert any(
         f.what.startswith("most training rows are copies of tested ones in 1, 2, 3, 4")

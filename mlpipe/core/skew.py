@@ -28,11 +28,15 @@ class Skewed:
 
 @dataclass(frozen=True)
 class Skew:
-    """What differs between two paths: features, the most rows first; rows that were met, and those that only one path has."""
+    """What differs between two paths: features, the most rows first.
+
+    `rows` were met, any feature of `differing` of them differs, and `alone` are on one path only.
+    """
 
     columns: tuple[Skewed, ...]
     rows: int
     alone: int
+    differing: int
 
 
 def skew(served: pd.DataFrame, again: pd.DataFrame, names: Sequence[str], keys: Sequence[str]) -> Skew:
@@ -50,18 +54,21 @@ def skew(served: pd.DataFrame, again: pd.DataFrame, names: Sequence[str], keys: 
     sides = [frame.drop_duplicates(list(keys), keep=False).set_index(list(keys)) for frame in (served, again)]
     both = sides[0].index.intersection(sides[1].index, sort=False)
     left, right = (side.reindex(columns=list(names)).loc[both] for side in sides)
-    found = []
+    found, anywhere = [], np.zeros(len(both), dtype=bool)
     for name in names:
         differs = ~equal(left[name], right[name])
         gap = _gap(left[name], right[name])
         if gap is not None:
             differs &= ~(np.abs(gap.numbers) <= gap.most)
+        anywhere |= differs
         if differs.any():
             known = gap.numbers[differs & np.isfinite(gap.numbers)] if gap is not None else np.zeros(0)
             mean = float(known.mean()) if known.size else None
             found.append(Skewed(name, int(differs.sum()), float(differs.mean()), mean))
     alone = sum(len(frame) - len(both) for frame in (served, again))
-    return Skew(tuple(sorted(found, key=lambda c: (-c.rows, c.column))), len(both), alone)
+    return Skew(
+        tuple(sorted(found, key=lambda c: (-c.rows, c.column))), len(both), alone, int(anywhere.sum())
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,15 +100,17 @@ DEFAULTS: Mapping[str, Indicator] = {
         Indicator("class_ratio", "below", 20.0),
         Indicator("psi", "below", MAJOR, "warning", "retrain"),
         Indicator("score_js", "below", 0.1),
+        Indicator("skew_rate", "at_most", 0.01),
         Indicator("age_hours", "below", 24.0, "critical", "page"),
         Indicator("performance_fall", "below", 1.0),
     )
 }
 """Share of missing values, share of rows that keep the schema, share of outliers, rows against those usual on such a day (the smaller over
 the greater), share of ripe rows with a label, share of labels that are late, majority to minority class, PSI of a watched column (its
-calibrated limit goes first), Jensen-Shannon distance of the score, age of the newest rows in hours, and fall of the primary metric below
-the evaluation, in widths of its interval there. A floor of performance and of rows has no default: both are the user's to name. Nor has
-any default a response of `ACTING`: a row that breaks its schema is left out of the scores already."""
+calibrated limit goes first), Jensen-Shannon distance of the score, share of rows that were served other features than training makes of
+them, age of the newest rows in hours, and fall of the primary metric below the evaluation, in widths of its interval there. A floor of
+performance and of rows has no default: both are the user's to name. Nor has any default a response of `ACTING`: a row that breaks its
+schema is left out of the scores already."""
 FLOORS: Mapping[str, Indicator] = {
     i.name: i
     for i in (

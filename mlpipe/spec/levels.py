@@ -21,6 +21,7 @@ SHARES = (
     "label_coverage",
     "labels_overdue",
     "score_js",
+    "skew_rate",
 )
 DATED = ("volume", "labels_overdue")
 """Indicators that compare days, and so need partitions."""
@@ -154,6 +155,10 @@ class Levels(Node):
         default=Level(), description="PSI of a watched column; < its calibrated limit, or 0.25"
     )
     score_js: Asked = Field(default=Level(), description="Jensen-Shannon distance of the score; < 0.1")
+    skew_rate: Asked = Field(
+        default=Level(),
+        description="share of rows served otherwise than training makes them, as 'monitor.skew' finds it; <= 0.01",
+    )
     age_hours: Asked = Field(
         default=Level(), description="age of the newest rows; < 24, for hourly partitions < 0.25"
     )

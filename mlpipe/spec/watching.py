@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mlpipe.spec.levels import Levels, Reader
+from mlpipe.spec.levels import Level, Levels, Reader
 from mlpipe.spec.nodes import Float, Int, KeyPath, Name, Names, Node, choices
 
 
@@ -79,5 +79,10 @@ def watching_problems(
             text = f"unknown business metric {name!r}. {choices(name, known)}"
             missing = "no business metric is declared: give 'monitor' a 'business'"
             yield ("levels", "business", name), text if known else missing
+    if not monitor.skew and levels.skew_rate not in (None, Level()):
+        yield (
+            ("levels", "skew_rate"),
+            "is told by 'monitor.skew', which is switched off: monitor = {'skew': True}",
+        )
     if monitor.slices and not slices:
         yield ("monitor", "slices"), "needs declared slices: give the pipeline 'slices', such as [country]"

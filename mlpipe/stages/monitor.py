@@ -108,18 +108,19 @@ def _work(
 ) -> Result:
     """The sections of the day, in the order in which they are told."""
     moved, did = drift.section(spec, key, watch, ctx), performance.section(spec, key, watch, ctx)
-    worth = business.values(spec, key, watch, ctx)
+    worth, both = business.values(spec, key, watch, ctx), skew.section(spec, key, watch, again, ctx)
+    others = {**business.levels(worth), **skew.level(both)}
     sections = (
         moved,
         labels.section(spec, key, watch, ctx),
         slices.section(spec, key, watch, ctx),
-        skew.section(spec, key, watch, again, ctx),
+        both,
         joint.section(spec, key, watch, ctx),
         did,
         estimated.section(spec, key, watch, ctx, did),
         shadow.section(spec, key, watch, staged, ctx),
         business.section(spec, worth),
-        levels.section(spec, key, watch, told, moved, did, business.levels(worth), ctx),
+        levels.section(spec, key, watch, told, moved, did, others, ctx),
     )
     head = _joined([{"version": watch.champion.number}, *(s.head for s in sections)])
     return _assembled(watch, (*sections, causes.section(spec, key, head, watch.before, ctx)))

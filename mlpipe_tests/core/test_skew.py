@@ -26,12 +26,14 @@ def test_by_hand() -> None:
     found = skew(served(), again.iloc[::-1], NAMES, ["id"])
     assert found.columns == (Skewed("hours", 2, 0.5, 0.5), Skewed("city", 1, 0.25, None))
     assert (found.rows, found.alone) == (4, 0)
+    assert found.differing == 2, "row 2 differs in both, row 4 in its hours"
 
 
 def test_rows_of_one_path_alone_and_features_that_are_gone() -> None:
     again = served().drop(columns="late").iloc[1:]
     found = skew(served(), again, NAMES, ["id"])
     assert found.columns == (Skewed("late", 3, 1.0, None),) and (found.rows, found.alone) == (3, 1)
+    assert found.differing == 3
     twice = pd.concat([served(), served().head(1)])
     assert skew(twice, served(), NAMES, ["id"]).rows == 3, "a key that stands twice names no row"
     assert skew(served().head(0), served(), NAMES, ["id"]).rows == 0

@@ -47,8 +47,14 @@ def test_defaults_at_their_limits(name: str, limit: float, better: int, response
     assert (exact.state, exact.response) == ("missed", response)
 
 
+@pytest.mark.parametrize(("name", "limit", "worse"), [("volume", 0.75, -1), ("skew_rate", 0.01, 1)])
+def test_a_default_that_may_reach_its_limit_is_met_there(name: str, limit: float, worse: int) -> None:
+    exact, outside = judged({name: limit}) + judged({name: math.nextafter(limit, worse * math.inf)})
+    assert (exact.state, outside.state, outside.response) == ("met", "missed", "warn")
+
+
 def test_every_default_has_its_pair() -> None:
-    assert len(DEFAULTS) == 11 and HOURLY_AGE * 60 == 15
+    assert len(DEFAULTS) == 12 and HOURLY_AGE * 60 == 15
 
 
 def test_no_default_changes_what_is_answered() -> None:

@@ -81,6 +81,7 @@ def test_only_what_the_user_asks_for_is_a_cause_of_its_own_to_retrain() -> None:
             "known only after the day was scored",
         ),
         ({"rows": {"response": "page"}}, "levels.rows", "give one, such as {limit: 100}"),
+        ({"skew_rate": 0.02}, "levels.skew_rate", "told by 'monitor.skew', which is switched off"),
         ({"budget": {"target": 1.5}}, "levels.budget.target", "less than or equal to 1"),
         ({"fallback": "prvious"}, "levels.fallback", "Did you mean 'previous'"),
         ({"fallback": "rule"}, "levels.fallback", "the pipeline's 'baseline', and it declares none"),

@@ -124,12 +124,12 @@ def section(
     told: Known,
     drift: Section,
     performance: Section,
-    business: Mapping[str, Value],
+    others: Mapping[str, Value],
     ctx: Context,
 ) -> Section:
-    """The section of the levels, from what is known beforehand, what drift and performance found, and business metrics."""
+    """The section of the levels, from what is known beforehand and what other sections found; `others` are skew and business metrics."""
     found = {
-        **business,
+        **others,
         **told.today,
         **told.clocked,
         **values_of(spec, key, watch, told.by_others, told.promised, drift, performance, ctx),

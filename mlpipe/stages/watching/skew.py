@@ -21,10 +21,12 @@ from mlpipe.stages.context import Context
 from mlpipe.stages.failures import attempted
 from mlpipe.stages.featurise import past_keys
 from mlpipe.stages.frames import ROW, Validated
+from mlpipe.stages.indicators import Value, share_of
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch
 from mlpipe.stores.tables import canonical, to_frame
 
+RATE = "skew_rate"
 SHOWN = 20
 NOT_TESTED = "not tested"
 FIX = "Make features of what is known at the moment of prediction alone; without a clock, chance, or anything kept from call to call."
@@ -67,29 +69,45 @@ def section(spec: PipelineSpec, key: str, watch: Watch, told: Again, ctx: Contex
         why = (
             f"{NOT_TESTED}: nothing was served that could be made again" if spec.monitor.skew else NOT_TESTED
         )
-        return Section(data={"skew": why}, head={"skewed": None} if spec.monitor.skew else {})
+        unknown = {"skewed": None, "skewed_rows": None}
+        return Section(data={"skew": why}, head=unknown if spec.monitor.skew else {})
     names = list(watch.champion.bundle.feature_names)
     facts: dict[str, Any] = {}
     findings: list[Found] = []
     columns: dict[str, None] = {}
+    differing = compared = 0
     for day, head in told.days.items():
         found = _compared(spec, day, head, names, told.data, ctx)
         if isinstance(found, str):
             facts[day] = f"{NOT_TESTED}: {found}"
             continue
         columns |= dict.fromkeys(c.column for c in found.columns)
+        differing, compared = differing + found.differing, compared + found.rows
         findings += [_finding(c, day, found.rows) for c in found.columns]
         facts[day] = {
             "rows": found.rows,
             "alone": found.alone,
+            "differing": found.differing,
             "columns": {c.column: [c.rows, c.difference] for c in found.columns[:SHOWN]},
         }
     return Section(
         findings=tuple(findings),
         data={"skew": facts},
-        head={"skewed": list(columns)[:SHOWN]},
+        head={
+            "skewed": list(columns)[:SHOWN] if compared else None,
+            "skewed_rows": [differing, compared] if compared else None,
+        },
         sentence=f"**{len(columns)}** features differ between serving and training" if columns else "",
     )
+
+
+def level(found: Section) -> dict[str, Value]:
+    """What the service level is asked of: of the rows that were met on either day, the share of which any feature differs."""
+    counts = found.head.get("skewed_rows")
+    if counts is None:
+        return {RATE: Value(None, "nothing that was served is compared with what training makes of it")}
+    differing, compared = counts
+    return {RATE: share_of(RATE, differing / compared, compared)}
 
 
 def _compared(

@@ -16,11 +16,10 @@ import pandas as pd
 import mlpipe as ml
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages import predict
+from mlpipe.stages import ingest, monitor, predict, validate
 from mlpipe_tests.stages.pipelines import (
     DATA,
     LATER,
-    LIVE,
     TRAINING,
     World,
     day,
@@ -49,6 +48,8 @@ class Pair:
     """Hours from noon of the day, when its newest row was made, to the clock of the run; None: years later."""
     window: int = 1
     """So many days are alike, and watched at once on the last of them."""
+    again: tuple[Change, Change] | None = None
+    """How the rows come again, inside and outside, once the day was scored."""
 
 
 def with_(column: str, share: float, value: Any) -> Change:
@@ -117,6 +118,14 @@ PAIRS = (
         (14.0, 14.0),
     ),
     Pair("performance_fall", tired(0.0052), tired(0.0028), "warn", "widths of the interval", window=2),
+    Pair(
+        "skew_rate",
+        same,
+        same,
+        "warn",
+        "rows that differ",
+        again=(with_("hours", 0.0095, 900.0), with_("hours", 0.0105, 900.0)),
+    ),
 )
 
 
@@ -144,7 +153,9 @@ def declared(folder: Path, window: int = 1, **settings: Any) -> PipelineSpec:
     columns = {"plays": ml.Column("int", min=0), "hours": ml.Column("float", usual=[0, 500])}
     contract = ml.Contract(columns=columns, floor=0.5)
     source = ml.Parquet("{partition}.parquet", event_time="at", keys=["user"], contract=contract)
-    return spec_of(folder / "data", source=source, monitor={"window": window, "grid_window": 5}, **settings)
+    return spec_of(
+        folder / "data", source=source, monitor={"window": window, "grid_window": 5, "skew": True}, **settings
+    )
 
 
 def lived(folder: Path) -> tuple[World, dict[str, dict[str, Record]]]:
@@ -167,9 +178,23 @@ def lived(folder: Path) -> tuple[World, dict[str, dict[str, Record]]]:
         clock = LATER if pair.hours is None else made + timedelta(hours=pair.hours[not inside])
         clocks.setdefault((clock, pair.window), []).append(key)
     for (clock, window), keys in clocks.items():
-        for stage in LIVE:
-            found[stage.name] |= world.run(stage, declared(folder, window), keys, clock)
+        found["predict"] |= world.run(predict.STAGE, declared(folder, window), keys, clock)
+    came_again(folder, world)
+    for (clock, window), keys in clocks.items():
+        found["monitor"] |= world.run(monitor.STAGE, declared(folder, window), keys, clock)
     return world, found
+
+
+def came_again(folder: Path, world: World) -> None:
+    """Rows of days that were scored are delivered once more, and some are others now."""
+    keys = []
+    for key, (pair, inside) in planted().items():
+        if pair.again is not None:
+            path = folder / "data" / f"{key}.parquet"
+            save(pair.again[not inside](pd.read_parquet(path)), path)
+            keys.append(key)
+    for stage in (ingest.STAGE, validate.STAGE):
+        world.run(stage, declared(folder), keys)
 
 
 def table(found: dict[str, dict[str, Record]]) -> Iterator[str]:

@@ -58,7 +58,20 @@ def test_the_same_by_both_paths_is_no_skew(watched: tuple[World, PipelineSpec, d
     _, _, live = watched
     told = live[day(27)].data
     assert told["head"]["skewed"] == [] and set(told["skew"]) == {day(25), day(27)}
-    assert told["skew"][day(27)] == {"rows": 60, "alone": 0, "columns": {}}
+    assert told["skew"][day(27)] == {"rows": 60, "alone": 0, "differing": 0, "columns": {}}
+    assert told["head"]["skewed_rows"] == [0, 120] and told["head"]["levels"]["skew_rate"] == [0.0, "met"]
+
+
+def test_where_nothing_was_served_skew_is_unknown_and_not_met(
+    watched: tuple[World, PipelineSpec, dict[str, Record]],
+) -> None:
+    world, spec, _ = watched
+    off = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"skew": False})})
+    for asked, key in ((spec, day(24)), (off, day(27))):
+        record = world.run(monitor.STAGE, asked, [key])[key]
+        assert record.data["head"]["levels"]["skew_rate"] == [None, "unknown"]
+        assert "nothing that was served" in record.data["levels_unknown"]["skew_rate"]
+        assert record.data["head"].get("skewed") is None
 
 
 def test_rows_that_came_again_are_met_by_key_and_named(
@@ -68,6 +81,8 @@ def test_rows_that_came_again_are_met_by_key_and_named(
     record = world.run(monitor.STAGE, spec, [day(27)])[day(27)]
     assert not record.reused and record.data["head"]["skewed"] == ["hours"]
     assert record.data["skew"][day(25)]["columns"] == {"hours": [20, pytest.approx(1.5)]}
+    assert record.data["head"]["skewed_rows"] == [20, 120]
+    assert record.data["head"]["levels"]["skew_rate"] == [pytest.approx(1 / 6), "missed"]
     (found,) = [f for f in record.findings if f.where == "feature hours"]
     assert "in 20 of 60, by 1.5 on average" in found.what and found.fix
     assert "differ between serving and training" in record.headline

@@ -14,6 +14,7 @@ State = Literal["news", "firing", "resolved"]
 MARKS: Mapping[Severity, str] = {"info": "🟢", "warning": "🟠", "error": "🔴", "critical": "🚨"}
 RUNBOOKS = {
     "drift": "drift",
+    "skew": "data",
     "level": "data",
     "invalid": "data",
     "failed": "data",

@@ -1,4 +1,4 @@
-"""What a monitored day says holds, or no longer holds: drift, performance below what was promised, service levels."""
+"""What a monitored day says holds, or no longer holds: drift, train-serve skew, performance below what was promised, service levels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ OF_LEVEL = {
 }
 """Service levels whose runbook is that of another kind of alert; the others are about data."""
 
-EXPLAINED = ("psi", "score_js", "performance", "performance_fall", "labels_overdue", "volume")
+EXPLAINED = ("psi", "score_js", "skew_rate", "performance", "performance_fall", "labels_overdue", "volume")
 """Service levels whose alert tells the likely cause of the day, where the record names one."""
 
 
@@ -51,6 +51,7 @@ def conditions_of(spec: PipelineSpec, head: Head, expected: Promised) -> Iterato
         Metrics of each version at its evaluation.
     """
     yield _drift(spec, head)
+    yield from _skew(spec, head)
     yield from _performance(spec, head, expected)
     yield from _levels(spec, head)
 
@@ -103,6 +104,35 @@ def _cause(cause: object) -> list[str]:
 def _likely(holds: bool, data: Mapping[str, Any]) -> list[str]:
     """The same as a sentence of its own."""
     return [f"{c[0].upper()}{c[1:]}." for c in (_cause(data.get("cause")) if holds else [])]
+
+
+def _skew(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
+    """Features that were served otherwise than training makes them; where nothing was compared, nothing is said."""
+    data = head.data or {}
+    names, counts = data.get("skewed"), data.get("skewed_rows")
+    if names is None:
+        return
+    model, many = f"{spec.name}@{data.get('version')}", "" if len(names) == 1 else "s"
+    rows = f" in {counts[0]:,} of {counts[1]:,} rows" if counts else ""
+    if names:
+        title = f"{model} is served {len(names)} feature{many} otherwise than training makes them"
+        text = (
+            f"On {head.partition} what {model} was served differs from what training makes of the same rows{rows}: {_some(names)}; "
+            f"look: mlpipe show {spec.name}/monitor@{head.partition}."
+        )
+    else:
+        title = f"{model} is served what training makes again"
+        text = f"On {head.partition} no feature of {model} differs between serving and training."
+    yield Condition(
+        kind="skew",
+        key="skew",
+        state="firing" if names else "resolved",
+        severity="warning" if names else "info",
+        title=title,
+        text=text,
+        episode=str(data.get("version")),
+        fields={"version": data.get("version"), "features": list(names), "rows": counts},
+    )
 
 
 def _performance(spec: PipelineSpec, head: Head, expected: Promised) -> Iterator[Condition]:

@@ -19,7 +19,7 @@ from mlpipe.records.record import Record
 
 COMPARED = ("drift", "stable")
 """Verdicts of a monitored day on which something was compared."""
-KINDS = ("drift", "level", "invalid")
+KINDS = ("drift", "skew", "level", "invalid")
 """Kinds of alerts that records alone tell of."""
 MONITOR: Mapping[str, tuple[str, str]] = {
     "score_psi": ("mlpipe_score_psi", "PSI of the score against the champion's own validation rows."),
@@ -164,6 +164,7 @@ def _open(monitor: Record | None, validated: Record | None) -> dict[str, int]:
     found = Counter(dict.fromkeys(KINDS, 0))
     if monitor is not None:
         found["drift"] += monitor.verdict == "drift"
+        found["skew"] += bool(_head(monitor).get("skewed"))
         found["level"] += sum(s == "missed" for _, s in (_head(monitor).get("levels") or {}).values())
     found["invalid"] += validated is not None and validated.verdict == "fail"
     return found

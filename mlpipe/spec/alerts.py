@@ -13,6 +13,7 @@ KINDS = {
     "failed": "a run of one of the pipeline's jobs failed",
     "invalid": "a partition failed its contract",
     "drift": "watched features began to drift, or no longer do",
+    "skew": "served features began to differ from those that training makes of the same rows, or no longer do",
     "performance": "the realised metric fell below what the champion promised by the limit of the policy, or no longer is",
     "level": "a service level is missed or its error budget is exhausted, or it is met again",
     "retrain": "a retraining was started by the policy",

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from mlpipe.notify.conditions import Condition, Promised, conditions_of
-from mlpipe_tests.notify.receiver import seen
+from mlpipe.notify.outbox import Outbox, Position
+from mlpipe.notify.verdicts import Watched, followed
+from mlpipe.spec.alerts import LogChannel
+from mlpipe_tests.notify.receiver import START, seen
 from mlpipe_tests.orchestration.shop import shop
 
 SPEC = shop(retrain={"performance": 0.04, "close": 0.5}).spec
@@ -31,6 +34,29 @@ def test_drift_names_the_columns_that_stayed_over_their_limit_and_the_likely_cau
     assert drift.fields["features"] == ["size"] and drift.fields["cause"] == cause
     (other,) = of("drift", "drift", alarms=["size", "price"], cause={"kind": None})
     assert other.fields["features"] == ["size", "price"] and "likely" not in other.text
+
+
+def test_skew_names_features_and_rows_and_says_nothing_where_nothing_was_compared() -> None:
+    (skewed,) = of(kind="skew", skewed=["size", "price"], skewed_rows=[1200, 2400])
+    assert skewed.title == "shop@1 is served 2 features otherwise than training makes them"
+    assert skewed.text == (
+        "On 2024-01-05 what shop@1 was served differs from what training makes of the same rows in 1,200 of 2,400 rows: size, price; "
+        "look: mlpipe show shop/monitor@2024-01-05."
+    )
+    assert (skewed.state, skewed.severity, skewed.episode) == ("firing", "warning", "1")
+    (over,) = of(kind="skew", skewed=[], skewed_rows=[0, 2400])
+    assert (over.state, over.severity, over.key) == ("resolved", "info", skewed.key)
+    assert of(kind="skew") == of(kind="skew", skewed=None, skewed_rows=None) == []
+
+
+def test_skew_is_told_once_and_resolved_by_those_who_subscribe_to_it() -> None:
+    nights = [["size"], ["size", "price"], None, [], []]
+    days = [seen(f"2024-01-0{n}", "stable", n, version=1, skewed=s) for n, s in enumerate(nights, start=1)]
+    found = [a for step in followed(SPEC, days, Watched()) for a in step.alerts]
+    owed = Outbox(LogChannel(on=["skew"]), Position(START, START), tuple(found)).owed
+    assert [(a.partition, a.state) for a in owed] == [("2024-01-01", "firing"), ("2024-01-04", "resolved")]
+    assert {a.runbook for a in owed} == {"docs/runbooks/data.md"}
+    assert Outbox(LogChannel(on=["drift"]), Position(START, START), tuple(found)).owed == []
 
 
 def test_a_missed_level_tells_the_likely_cause_where_it_is_one_of_its_effects() -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe.records.codec import from_bytes
+from mlpipe.notify.conditions import conditions_of
+from mlpipe.records.codec import from_bytes, head_of
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import ingest, monitor, rootcause, validate
@@ -87,6 +88,8 @@ def test_rows_that_came_again_are_met_by_key_and_named(
     assert "in 20 of 60, by 1.5 on average" in found.what and found.fix
     assert "differ between serving and training" in record.headline
     assert overall(remake(spec, record, world.store, tmp_path).agreements) == "identical"
+    told = {c.kind: c for c in conditions_of(spec, head_of(record), {})}
+    assert told["skew"].state == "firing" and "in 20 of 120 rows: hours" in told["skew"].text
     cause = rootcause.found(spec, day(27), world.context(spec))
     assert (cause.kind, cause.column) == ("train-serve skew", "hours")
 

@@ -8,12 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlpipe.core.abreast import abreast, basis, measured
-from mlpipe.core.alarming import adjusted
+from mlpipe.core.alarming import Reading, adjusted
 from mlpipe.core.grid import ColumnGrid, Grid
 from mlpipe.core.profile import ColumnProfile, Profile, merge
 from mlpipe.core.slicing import Cut, cells, cut_as
 
 Floats = NDArray[np.float64]
+CALM = 0.05
+"""What chance gives more often than this, looked at alone, is no drift of a slice."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,6 @@ class SliceDrift:
     chance: float
     p: float
     p_adjusted: float
-
-    def over(self, limit: float, rate: float) -> bool:
-        """Whether the PSI reaches the limit beyond what chance gives, and the adjusted p-value the rate."""
-        return self.psi - self.chance >= limit and self.p_adjusted <= rate
 
 
 def profiles(
@@ -115,3 +113,11 @@ def slice_drift(
         for i, name in enumerate(rows)
     ]
     return tuple(sorted(drifts, key=lambda d: (-d.psi, d.slice)))
+
+
+def readings(drifts: Sequence[SliceDrift]) -> dict[str, Reading]:
+    """What alarms are raised on and closed by (`mlpipe.core.alarming`), by slice: the PSI beyond what chance gives, and the p-value.
+
+    Where p is above `CALM` there is no effect, however great the PSI: that of few rows is, and an alarm would never close.
+    """
+    return {d.slice: Reading(max(0.0, d.psi - d.chance) if d.p <= CALM else 0.0, d.p) for d in drifts}

@@ -54,7 +54,7 @@ def plans(spec: PipelineSpec, keys: Sequence[str], ctx: Context) -> Iterator[Pla
         params: dict[str, Any] = {
             "monitor": spec.monitor.model_dump(mode="json", exclude={"business"}),
             "calendar": spec.features.calendar,
-            "slices": slices.params(spec),
+            "slices": slices.params(spec, watch.before),
             "version": watch.champion.number,
             "anchor": watch.anchor.number,
             "metrics": spec.metrics,

@@ -1,5 +1,7 @@
 """Drift on slices: by hand, that days add up, and that nothing is found where nothing moved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
+from mlpipe.core import alarming
+from mlpipe.core.alarming import Reading
 from mlpipe.core.drift import psi
 from mlpipe.core.grid import ColumnGrid, build
-from mlpipe.core.slice_drift import profiles, slice_drift, together
+from mlpipe.core.slice_drift import profiles, readings, slice_drift, together
 from mlpipe.core.slicing import OTHER, cut, cut_as
 
 CLASSES = ColumnGrid("categorical", categories=("0", "1"))
@@ -34,9 +38,12 @@ def test_by_hand() -> None:
     now = profiles(frame, cuts, CLASSES, np.array([0.0, 0, 0, 1, 0, 1, 1, 1]))
     moved, same = slice_drift(CLASSES, then, now, min_support=2)
     assert (moved.slice, moved.rows, moved.psi) == ("city=Ulm", 4, pytest.approx(psi([2, 2], [3, 1])))
-    assert moved.chance == 1 * (1 / 4 + 1 / 4) and not moved.over(0.0, 1.0), (
-        "what moved by one row of four is chance"
-    )
+    assert moved.chance == 1 * (1 / 4 + 1 / 4)
+    told = readings([moved, same])
+    assert told["city=Ulm"] == Reading(0.0, moved.p), "what moved by one row of four is chance"
+    sure = replace(moved, psi=0.75, p=0.05)
+    assert readings([sure]) == {"city=Ulm": Reading(0.25, 0.05)}
+    assert readings([replace(sure, p=0.051)])["city=Ulm"].effect == 0.0
     assert (same.slice, same.psi, same.p) == ("city=Bonn", 0.0, 1.0)
     assert slice_drift(CLASSES, then, now, min_support=5) == ()
 
@@ -93,5 +100,5 @@ def test_small_slices_of_quiet_days_are_hardly_ever_over() -> None:
         )
         cuts = [[cut(then["c"], "c")]]
         before, after = (profiles(f, cuts, grid, f["score"].to_numpy()) for f in (then, now))
-        over += sum(d.over(0.25, 0.01) for d in slice_drift(grid, before, after, min_support=50))
+        over += len(alarming.over(readings(slice_drift(grid, before, after, min_support=50)), {}, 0.01))
     assert over <= 1

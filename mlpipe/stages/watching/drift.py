@@ -1,6 +1,6 @@
 """How far features and scores of the window have moved from what the champion learned from, and from the anchor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def features(spec: PipelineSpec, watch: Watch) -> Moved:
     watched = _watched(spec, names, reference)
     day = readings(spec, {n: drifts[n] for n in watched if n in drifts}, limits)
     raised = sorted((n for n, r in day.items() if r.effect >= 1), key=lambda n: (-day[n].effect, n))
-    standing = after(_standing(watch.before, watched), day, dict.fromkeys(day, 1.0), rule_of(spec))
+    standing = after(stood(watch.before, watched), day, dict.fromkeys(day, 1.0), rule_of(spec))
     return Moved(drifts, fixed, limits, watched, tuple(raised), standing, reference)
 
 
@@ -137,20 +137,22 @@ def readings(
     return out
 
 
-def told(head: Head) -> dict[str, Any]:
-    """What a day says of its alarms."""
+def told(head: Head, up: str = "drifted", marks: str = "marks") -> dict[str, Any]:
+    """What a day says of its alarms, under these names."""
     data = head.data or {}
-    return {"drifted": sorted(data.get("drifted") or []), "marks": dict(data.get("marks") or {})}
+    return {up: sorted(data.get(up) or []), marks: dict(data.get(marks) or {})}
 
 
-def _standing(before: Head | None, watched: Sequence[str]) -> Standing:
-    """Where alarms stood; a column that is watched no longer has none."""
+def stood(
+    before: Head | None, watched: Collection[str] | None, up: str = "drifted", marks: str = "marks"
+) -> Standing:
+    """Where alarms stood the day before; what is watched no longer has none. None: all that had one is watched."""
     if before is None:
         return Standing()
-    then = told(before)
+    then = told(before, up, marks)
     return Standing(
-        frozenset(n for n in then["drifted"] if n in watched),
-        {n: m for n, m in then["marks"].items() if n in watched},
+        frozenset(n for n in then[up] if watched is None or n in watched),
+        {n: m for n, m in then[marks].items() if watched is None or n in watched},
     )
 
 
@@ -266,20 +268,21 @@ def _table(moved: Moved) -> pd.DataFrame:
     )
 
 
-def _named(names: Sequence[str]) -> str:
+def named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
     rest = len(names) - FEW
     return ", ".join(names[:FEW]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _sentence(spec: PipelineSpec, watch: Watch, moved: Moved, score: ColumnDrift | None) -> str:
     up, worst = sorted(moved.standing.up), moved.worst
-    named = f" ({_named(up)})" if up else ""
+    these = f" ({named(up)})" if up else ""
     parts = [
-        f"`{spec.name}@{watch.champion.number}`: **{len(up)}** of {len(moved.watched)} watched features drift{named}"
+        f"`{spec.name}@{watch.champion.number}`: **{len(up)}** of {len(moved.watched)} watched features drift{these}"
     ]
     odd = [n for n in moved.raised if n not in moved.standing.up]
     if odd:
-        parts.append(f"{_named(odd)} over {'its limit' if len(odd) == 1 else 'their limits'}, which may pass")
+        parts.append(f"{named(odd)} over {'its limit' if len(odd) == 1 else 'their limits'}, which may pass")
     if worst is not None:
         limit = moved.limits.get(worst.column, float("nan"))
         parts.append(f"worst {worst.column} PSI {worst.psi:.3f} (threshold {limit:.3f})")

@@ -1,17 +1,20 @@
-"""Drift of the scores and of the ripe labels on the declared slices, beside the rows that the champion was judged on."""
+"""Drift of the scores and of the ripe labels on the declared slices, beside the rows that the champion was judged on.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+An alarm of a slice persists as that of a column does: where it stands is read from the head of the day before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlpipe.core.drift import MAJOR
+from mlpipe.core.alarming import Reading, Standing, after, over
 from mlpipe.core.grid import ColumnGrid, Grid, build
 from mlpipe.core.profile import Profile
-from mlpipe.core.slice_drift import SliceDrift, profiles, slice_drift, together
+from mlpipe.core.slice_drift import SliceDrift, profiles, readings, slice_drift, together
 from mlpipe.core.slicing import Cut, cuts
 from mlpipe.errors import DataError, MlpipeError, did_you_mean
 from mlpipe.records.codec import Head, from_bytes
@@ -24,15 +27,19 @@ from mlpipe.stages.failures import attempted
 from mlpipe.stages.frames import DAY, ROW, stacked
 from mlpipe.stages.outcomes import RIPE
 from mlpipe.stages.runner import stored
-from mlpipe.stages.watching import estimated
+from mlpipe.stages.watching import drift, estimated
 from mlpipe.stages.watching.section import Section
 from mlpipe.stages.watching.subject import Watch
 from mlpipe.stores.store import Store
 
 SCORE, Y = "score", "y"
 RATE = 0.01
-"""On so few quiet days is any slice over: of small slices chance alone makes PSIs above every limit, and no second day is waited for."""
+"""On so few quiet days is any slice over: chance moves small ones, and a second day tells little, as windows share most of their rows."""
 SHOWN = 5
+MOST = 50
+"""Of so many slices at most alarms are followed, those that moved furthest: the next day reads them from the head of this one."""
+STANDING = ("slices_drifted", "slice_marks")
+"""Under which names of the head alarms stand."""
 NOT_TESTED = "not tested"
 
 
@@ -72,13 +79,16 @@ def asked(spec: PipelineSpec) -> bool:
     return bool(spec.monitor.slices and spec.slices.by)
 
 
-def params(spec: PipelineSpec) -> dict[str, Any]:
-    """What of the declaration decides beside `monitor`."""
-    return {"by": spec.slices.by, "min_support": spec.slices.min_support} if asked(spec) else {}
+def params(spec: PipelineSpec, before: Head | None) -> dict[str, Any]:
+    """What of the declaration decides beside `monitor`, and of the day before."""
+    if not asked(spec):
+        return {}
+    standing = None if before is None else drift.told(before, *STANDING)
+    return {"by": spec.slices.by, "min_support": spec.slices.min_support, "standing": standing}
 
 
 def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section:
-    """Slices on which scores have moved, in one finding; all of them stand in the table `slices`."""
+    """Slices on which scores have moved, in one finding, and whose alarm is open; all of them stand in the table `slices`."""
     record = evaluation(spec, watch.champion, ctx.store) if asked(spec) else None
     if record is None:
         return Section(data={"slices": NOT_TESTED})
@@ -87,31 +97,55 @@ def section(spec: PipelineSpec, key: str, watch: Watch, ctx: Context) -> Section
         found = Found(what=f"slices are not compared: {drifts.what}", where="slices", fix=drifts.fix)
         return Section(findings=(found,), data={"slices": f"{NOT_TESTED}: {drifts.what}"})
     scores, labels = drifts
-    over = [d for d in scores if d.over(MAJOR, RATE)]
+    day = readings(scores)
+    raised, standing = over(day, {}, RATE), _standing(spec, watch, day)
     worst = scores[0] if scores else None
     head = {
         "slices": len(scores),
-        "slices_over": [d.slice for d in over][:SHOWN],
+        "slices_over": list(raised)[:SHOWN],
+        STANDING[0]: sorted(standing.up),
+        STANDING[1]: dict(standing.marks),
         "slice_worst": worst.slice if worst else None,
         "slice_psi": worst.psi if worst else None,
     }
-    table = (stored(ctx.store, "slices", _table(scores, labels)),) if scores else ()
+    table = (stored(ctx.store, "slices", _table(scores, labels, raised, standing)),) if scores else ()
     return Section(
-        findings=(_finding(over, len(scores)),) if over else (),
+        findings=(_finding([d for d in scores if d.slice in raised], len(scores)),) if raised else (),
         data={"slices": f"{len(scores)} of {spec.slices.min_support} rows or more"},
         head=head,
         outputs=table,
-        sentence=f"scores drift on **{len(over)}** of {len(scores)} slices" if over else "",
+        sentence=_sentence(len(scores), raised, standing),
     )
 
 
-def _finding(over: list[SliceDrift], number: int) -> Found:
-    told = ", ".join(f"{d.slice} (PSI {d.psi:.3f}, {d.rows:,} rows)" for d in over[:SHOWN])
-    more = f" and {len(over) - SHOWN} more" if len(over) > SHOWN else ""
-    return Found(what=f"scores have moved on {len(over)} of {number} slices: {told}{more}", where="slices")
+def _standing(spec: PipelineSpec, watch: Watch, day: Mapping[str, Reading]) -> Standing:
+    """Where alarms stand. A slice of too few rows has none; where nothing is compared, they stand as they were."""
+    then = drift.stood(watch.before, day or None, *STANDING)
+    now = after(then, day, {}, replace(drift.rule_of(spec), rate=RATE))
+    most = sorted(now.up | set(now.marks), key=lambda n: (-day[n].effect if n in day else 0.0, n))[:MOST]
+    return Standing(now.up & set(most), {n: m for n, m in now.marks.items() if n in most})
 
 
-def _table(scores: tuple[SliceDrift, ...], labels: tuple[SliceDrift, ...]) -> pd.DataFrame:
+def _sentence(number: int, raised: Sequence[str], standing: Standing) -> str:
+    if not number:
+        return ""
+    up, odd = sorted(standing.up), [n for n in raised if n not in standing.up]
+    parts = [f"scores drift on **{len(up)}** of {number} slices ({drift.named(up)})"] if up else []
+    if odd:
+        limit = "its limit" if len(odd) == 1 else "their limits"
+        parts.append(f"scores on {drift.named(odd)} over {limit}, which may pass")
+    return "; ".join(parts)
+
+
+def _finding(moved: Sequence[SliceDrift], number: int) -> Found:
+    told = ", ".join(f"{d.slice} (PSI {d.psi:.3f}, {d.rows:,} rows)" for d in moved[:SHOWN])
+    more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+    return Found(what=f"scores have moved on {len(moved)} of {number} slices: {told}{more}", where="slices")
+
+
+def _table(
+    scores: Sequence[SliceDrift], labels: Sequence[SliceDrift], raised: Sequence[str], standing: Standing
+) -> pd.DataFrame:
     label = {d.slice: d for d in labels}
     nan = float("nan")
     return pd.DataFrame(
@@ -125,6 +159,8 @@ def _table(scores: tuple[SliceDrift, ...], labels: tuple[SliceDrift, ...]) -> pd
                 "chance": d.chance,
                 "p": d.p,
                 "p_adjusted": d.p_adjusted,
+                "alarm": d.slice in raised,
+                "persists": d.slice in standing.up,
                 "label_psi": label[d.slice].psi if d.slice in label else nan,
                 "label_p_adjusted": label[d.slice].p_adjusted if d.slice in label else nan,
             }

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 DRIFT = """\
 The likeliest cause first: which column, since when, what changed upstream that day, and the kind of fault. Then the PSI of every watched
-column by partition, each against what the champion of that day learned from. Read from the records; nothing is computed again.
+column by partition, each against what the champion of that day learned from; and slices on which scores drift. Read from the records;
+nothing is computed again.
 
 examples:
   mlpipe drift flights
@@ -123,9 +124,21 @@ def looked(
             }
             for c in names
         ],
+        "slices": _slices(data, shown),
         "cause": asdict(found(spec, key, ctx)),
         "alarms": {n: None if math.isnan(v) else v for n, v in rate.items()},
     }
+
+
+def _slices(data: dict[str, Any], shown: list[str]) -> list[dict[str, Any]]:
+    """Slices with an open alarm, or over, on any of the days shown: of each what it was on each day, ``drifts``, ``over`` or empty."""
+    days = [
+        dict.fromkeys(data[k].get("slices_over") or (), "over")
+        | dict.fromkeys(data[k].get("slices_drifted") or (), "drifts")
+        for k in shown
+    ]
+    names = sorted({n for day in days for n in day}, key=lambda n: (n not in days[-1], n))
+    return [{"name": n, "days": [day.get(n, "") for day in days]} for n in names]
 
 
 def _ratio(pair: Any) -> float:

@@ -51,6 +51,7 @@ def conditions_of(spec: PipelineSpec, head: Head, expected: Promised) -> Iterato
         Metrics of each version at its evaluation.
     """
     yield _drift(spec, head)
+    yield from _slices(spec, head)
     yield from _skew(spec, head)
     yield from _performance(spec, head, expected)
     yield from _levels(spec, head)
@@ -104,6 +105,34 @@ def _cause(cause: object) -> list[str]:
 def _likely(holds: bool, data: Mapping[str, Any]) -> list[str]:
     """The same as a sentence of its own."""
     return [f"{c[0].upper()}{c[1:]}." for c in (_cause(data.get("cause")) if holds else [])]
+
+
+def _slices(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
+    """Scores that drift on slices: a condition of its own, as the verdict is that of columns. Nothing where no slices are compared."""
+    data = head.data or {}
+    names = data.get("slices_drifted")
+    if names is None:
+        return
+    model = f"{spec.name}@{data.get('version')}"
+    if names:
+        title = f"scores of {model} drift on {len(names)} slice{'' if len(names) == 1 else 's'}"
+        text = (
+            f"Since {head.partition} the scores of {model} differ from those at its evaluation on {_some(names)}; "
+            f"look: mlpipe drift {spec.name} --on {head.partition}."
+        )
+    else:
+        title = f"scores of {model} drift on no slice any longer"
+        text = f"On {head.partition} the scores of {model} drift on no declared slice."
+    yield Condition(
+        kind="drift",
+        key="drift:slices",
+        state="firing" if names else "resolved",
+        severity="warning" if names else "info",
+        title=title,
+        text=text,
+        episode=str(data.get("version")),
+        fields={"version": data.get("version"), "slices": list(names)},
+    )
 
 
 def _skew(spec: PipelineSpec, head: Head) -> Iterator[Condition]:

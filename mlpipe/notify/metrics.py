@@ -163,7 +163,7 @@ def _open(monitor: Record | None, validated: Record | None) -> dict[str, int]:
     """How many conditions hold, by kind of alert; those that do not are 0, so that a rule sees them end."""
     found = Counter(dict.fromkeys(KINDS, 0))
     if monitor is not None:
-        found["drift"] += monitor.verdict == "drift"
+        found["drift"] += (monitor.verdict == "drift") + bool(_head(monitor).get("slices_drifted"))
         found["skew"] += bool(_head(monitor).get("skewed"))
         found["level"] += sum(s == "missed" for _, s in (_head(monitor).get("levels") or {}).values())
     found["invalid"] += validated is not None and validated.verdict == "fail"

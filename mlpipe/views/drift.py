@@ -42,7 +42,10 @@ def as_text(found: Mapping[str, Any], *, colour: bool = False) -> str:
         marks = "".join(_mark(p, colour) for p in column["psi"])
         lines.append(f"{printable(column['name']):{width}}  {marks}")
     lines.append(f"{'alarm':{width}}  {''.join('▲' if a else ' ' for a in found['raised'])}".rstrip())
-    lines += ["", table(*_columns(found)), "", *_footing(found)]
+    lines += ["", table(*_columns(found)), ""]
+    if found["slices"]:
+        lines += [table(*_slices(found)), ""]
+    lines += _footing(found)
     return "\n".join(lines)
 
 
@@ -54,6 +57,7 @@ def as_html(found: Mapping[str, Any]) -> str:
         page.figures([strip(found)]),
         page.heading("Columns on that day"),
         page.table(head, [[Cell(c) for c in row] for row in rows]),
+        *_slices_of_page(found),
         *(page.paragraph(line) for line in _footing(found)),
     ]
     return page.page(f"{found['pipeline']}: drift on {found['on']}", parts)
@@ -131,6 +135,24 @@ def _columns(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         for c in found["columns"]
     ]
     return ["column", "PSI", "limit", "", "highest shown"], rows
+
+
+def _slices(found: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Slices that drift on a day shown or are over there: today's state, and a mark a partition."""
+    marks = {"": "·", "over": "▒", "drifts": "▲"}
+    words = {"": "", "over": "over today", "drifts": "drifts"}
+    rows = [
+        [s["name"], words[s["days"][-1]], "".join(marks[state] for state in s["days"])]
+        for s in found["slices"]
+    ]
+    return ["scores on slice", "", "▲ alarm, ▒ over"], rows
+
+
+def _slices_of_page(found: Mapping[str, Any]) -> list[str]:
+    head, rows = _slices(found)
+    if not rows:
+        return []
+    return [page.heading("Scores on slices"), page.table(head, [[Cell(c) for c in row] for row in rows])]
 
 
 def _footing(found: Mapping[str, Any]) -> list[str]:

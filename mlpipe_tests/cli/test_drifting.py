@@ -1,5 +1,6 @@
 """`mlpipe drift` on a pipeline that drifted: the cause, the page, and what was never watched."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ def drifted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def shifted(frame):  # type: ignore[no-untyped-def]
         return frame.assign(hours=frame["hours"] * 3 + 10)
 
-    spec = spec_of(written(tmp_path / "data", days(32), **{f"d{n}": shifted for n in range(29, 32)}))
+    spec = spec_of(
+        written(tmp_path / "data", days(32), **{f"d{n}": shifted for n in range(29, 32)}),
+        slices={"by": ["city"], "by_itself": False, "min_support": 20},
+        monitor={"window": 3, "grid_window": 5, "slices": True},
+    )
     world = World(tmp_path / "store")
     world.run_all(DATA, spec, days(32))
     world.run_all(TRAINING, spec, [day(25)], **scheduled())
@@ -38,6 +43,8 @@ def test_drift_is_told_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert out.startswith(f"churn on {day(31)}: covariate drift in hours\n  began on {day(29)}\n")
     assert f"{day(27)} to {day(31)}" in out and "<svg" in page.read_text()
+    # The first shifted day is over its limit, the second opens the alarm.
+    assert re.search(r"city=Bonn +drifts +··▒▲▲\n", out) and "city=Bonn" in page.read_text()
     assert code("drift", "churn", "--on", day(27)) == 0
     assert capsys.readouterr().out.startswith(f"churn on {day(27)}: nothing is raised\n")
     assert code("drift", "churn", "--on", "2030-01-01") == 4

@@ -36,6 +36,20 @@ def test_drift_names_the_columns_that_stayed_over_their_limit_and_the_likely_cau
     assert other.fields["features"] == ["size", "price"] and "likely" not in other.text
 
 
+def test_slices_are_a_condition_of_their_own_beside_the_columns() -> None:
+    columns, slices = of("stable", "drift", slices_drifted=["city=Ulm"], slices_over=["city=Bonn"])
+    assert (columns.key, columns.state) == ("drift", "resolved")
+    assert (slices.key, slices.state, slices.severity) == ("drift:slices", "firing", "warning")
+    assert slices.title == "scores of shop@1 drift on 1 slice"
+    assert slices.text == (
+        "Since 2024-01-05 the scores of shop@1 differ from those at its evaluation on city=Ulm; "
+        "look: mlpipe drift shop --on 2024-01-05."
+    )
+    _, over = of("stable", "drift", slices_drifted=[], slices_over=["city=Bonn"])
+    assert (over.key, over.state) == (slices.key, "resolved")
+    assert [c.key for c in of("drift", "drift")] == ["drift"]
+
+
 def test_skew_names_features_and_rows_and_says_nothing_where_nothing_was_compared() -> None:
     (skewed,) = of(kind="skew", skewed=["size", "price"], skewed_rows=[1200, 2400])
     assert skewed.title == "shop@1 is served 2 features otherwise than training makes them"

@@ -19,6 +19,7 @@ def found(**changes: Any) -> dict[str, Any]:
         "verdicts": ["stable", "stable", "drift"],
         "raised": [False, False, True],
         "columns": [{"name": EVIL, "psi": [None, 0.1, 0.25], "limit": 0.2, "over": True, "drifts": True}],
+        "slices": [],
         "cause": {**cause, "upstream": ["2025-01-02: 3 rows came"], "evidence": [f"{EVIL} drifts"]},
         "alarms": {"alarms": 1, "days": 3, "per_quarter": 30.3, "low": 0.8, "high": 169.0},
         **changes,
@@ -45,6 +46,18 @@ def test_what_passes_is_told_apart_from_what_drifts_and_alarms_are_counted() -> 
     assert "(1 in 3 days)" in text
     one = [{**found()["columns"][0], "drifts": False}]
     assert "over today" in as_text(found(columns=one))
+
+
+def test_slices_have_a_mark_a_day_where_any_was_over() -> None:
+    slices = [
+        {"name": "city=<b>", "days": ["", "over", "drifts"]},
+        {"name": "city=Ulm", "days": ["over", "", ""]},
+    ]
+    lines = [line.split() for line in as_text(found(slices=slices)).splitlines()]
+    assert ["city=<b>", "drifts", "·▒▲"] in lines and ["city=Ulm", "▒··"] in lines
+    html = as_html(found(slices=slices))
+    assert "Scores on slices" in html and "city=&lt;b&gt;" in html and "city=<b>" not in html
+    assert "slice" not in as_text(found()) + as_html(found())
 
 
 def test_a_quiet_day_says_so() -> None:

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlpipe.errors import DataError
 from mlpipe.notify.conditions import conditions_of
 from mlpipe.records.codec import from_bytes, head_of
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import ingest, monitor, rootcause, validate
 from mlpipe.stages.remake import remake
+from mlpipe.stages.watching import skew
 from mlpipe.stores.agreement import overall
 from mlpipe_tests.stages.pipelines import (
     DATA,
@@ -73,6 +75,23 @@ def test_where_nothing_was_served_skew_is_unknown_and_not_met(
         assert record.data["head"]["levels"]["skew_rate"] == [None, "unknown"]
         assert "nothing that was served" in record.data["levels_unknown"]["skew_rate"]
         assert record.data["head"].get("skewed") is None
+
+
+def test_features_that_cannot_be_made_again_are_unknown_and_end_no_alert(
+    watched: tuple[World, PipelineSpec, dict[str, Record]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, spec, _ = watched
+
+    def failing(*given: Any) -> pd.DataFrame:
+        raise DataError("a price of nothing")
+
+    monkeypatch.setattr(skew, "_made", failing)
+    wider = spec.model_copy(update={"monitor": spec.monitor.model_copy(update={"window": 2})})
+    record = world.run(monitor.STAGE, wider, [day(26)])[day(26)]
+    assert "cannot be made again" in record.data["skew"][day(26)]
+    assert record.data["head"]["skewed"] is None
+    assert record.data["head"]["levels"]["skew_rate"] == [None, "unknown"]
+    assert "skew" not in [c.kind for c in conditions_of(spec, head_of(record), {})]
 
 
 def test_rows_that_came_again_are_met_by_key_and_named(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mlpipe.core.curve import fall
 from mlpipe.errors import BundleError
@@ -16,6 +15,7 @@ from mlpipe.stages.malformed import put_before
 from mlpipe.stages.runner import Result, Stage, threads
 from mlpipe.stages.trial import Answer, Kept, NotApplicableError, Trial
 from mlpipe.stores.bundles import Bundle
+from mlpipe.stores.threads import limited
 
 FEW_ROWS, FEW_OF_A_CLASS = 30, 5
 """With fewer rows to judge on, or fewer of every class but one, nothing is said about the constant answer."""
@@ -68,7 +68,7 @@ def _worked(trial: Trial, stage: Stage) -> Result:
     """A stage's work for the partition of the trial, never one that was done before."""
     assert trial.chosen is not None
     (plan,) = stage.plans(trial.spec, [trial.chosen.key], trial.ctx)
-    with threadpool_limits(limits=threads()):
+    with limited(threads()):
         return plan.work()
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from mlpipe.core.fingerprint import fingerprint
 from mlpipe.errors import MlpipeError
 from mlpipe.records.capture import environment, environment_now, metered, mlpipe_version
@@ -20,6 +18,7 @@ from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.context import Context
 from mlpipe.stages.failures import Failures, attempted, placed
 from mlpipe.stores.store import Put, Store
+from mlpipe.stores.threads import limited
 
 AHEAD = 16
 """At most this many partitions are worked on ahead of the disk."""
@@ -100,7 +99,7 @@ def run_stage(stage: Stage, spec: PipelineSpec, keys: Sequence[str], ctx: Contex
     done: deque[tuple[Record, Future[None]]] = deque()
     codes: dict[tuple[Callable[..., Any], ...], Code] = {}
     failures = Failures(spec.name, stage.asset, len(keys))
-    with threadpool_limits(limits=threads()), ctx.store.writing_behind() as behind:
+    with limited(threads()), ctx.store.writing_behind() as behind:
         try:
             for plan, looked in _looked(stage.plans(spec, keys, ctx)):
                 if plan.functions not in codes:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlpipe.core.blame import users_line
 from mlpipe.errors import DataError, Finding, MlpipeError, UserCodeError, did_you_mean
+from mlpipe.stores.threads import limited
 
 EXAMPLE_ROWS = 5
 
@@ -108,13 +109,12 @@ class Bundle:
             A class or function of the user's own within the estimator raised; with its line.
         """
         from joblib import parallel_config
-        from threadpoolctl import threadpool_limits
 
         rows = cast(frame, self.features)
         if not len(rows):
             return np.zeros((0, len(self.classes)) if self.task == "multiclass" else 0)
         # The sequential backend wins over any n_jobs below, so the estimator need not be touched.
-        with threadpool_limits(limits=1), parallel_config(backend="sequential"):
+        with limited(1), parallel_config(backend="sequential"):
             scores = self._regress(rows) if self.task == "regression" else self._classify(rows)
         broken = ~np.isfinite(scores if scores.ndim == 1 else scores.sum(axis=1))
         if broken.any():

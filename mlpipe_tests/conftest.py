@@ -1,7 +1,9 @@
 """What holds for every test: one thread, nothing of the user's own set-up, and how many random examples are drawn."""
 
+import gc
 import os
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -39,6 +41,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         own = test._hypothesis_internal_use_settings
         if own.max_examples < 60 * FACTOR:
             test._hypothesis_internal_use_settings = settings(own, max_examples=own.max_examples * FACTOR)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: it is no garbage, and to look through it again and again is a tenth of the work."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def pytest_runtest_setup() -> None:
+    """Only where a test has imported Dagster, for that takes a second."""
+    if "dagster" in sys.modules:
+        from mlpipe_tests.prepared import dagster_prepared
+
+        dagster_prepared()
 
 
 @pytest.fixture(scope="session")

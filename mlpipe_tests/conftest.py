@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from mlpipe_tests.prepared import dagster_prepared, databases_prepared
+
 # Nothing above loads numpy, whose thread pools read this once, when they are made.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A test that reached the user's instance, store or deployment would write there.
@@ -18,6 +20,8 @@ for _name in ("DAGSTER_HOME", "MLPIPE_STORE", "MLPIPE_INDEX", "MLPIPE_DEPLOYMENT
 # A job in the background of a script starts with SIGINT ignored. Dagster makes SIGTERM follow it, and what it starts never ends then.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+databases_prepared()
 
 THOROUGH, FACTOR = "thorough", 10
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -53,8 +57,6 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_setup() -> None:
     """Only where a test has imported Dagster, for that takes a second."""
     if "dagster" in sys.modules:
-        from mlpipe_tests.prepared import dagster_prepared
-
         dagster_prepared()
 
 

@@ -6,38 +6,47 @@ Nothing here changes what Dagster is told or what it answers. Tests that start p
 from functools import lru_cache
 from typing import Any
 
+import sqlalchemy
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
 
-@lru_cache(maxsize=1)
-def dagster_prepared() -> None:
-    """Dagster, as it was imported, for databases that no power cut outlives."""
-    from alembic.script import ScriptDirectory
-    from dagster._core.storage.event_log.sqlite import sqlite_event_log
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-    from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
-    from dagster.components.core import package_entry, snapshot
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.engine import Engine
+ENGINES = 50
+"""So many databases are remembered."""
+
+
+def databases_prepared() -> None:
+    """To be called before Dagster is imported: it makes an engine, and compiles each statement, for every use of a database in SQLite."""
 
     @event.listens_for(Engine, "connect")
     def unsynced(connection: Any, record: Any) -> None:
+        # No power cut is outlived here.
         if "sqlite3" in type(connection).__module__:
             connection.execute("PRAGMA synchronous=OFF")
 
-    engines: dict[str, Engine] = {}
+    make = sqlalchemy.create_engine
+    remembered = lru_cache(maxsize=ENGINES)(
+        lambda url, how: make(url, poolclass=NullPool, connect_args=dict(how))
+    )
 
-    def engine_of(url: str, **how: Any) -> Engine:
-        """One engine a database, which has a connection for each use, and compiles each statement once."""
-        if url not in engines:
-            while len(engines) > 50:
-                del engines[next(iter(engines))]
-            engines[url] = create_engine(url, **how)
-        return engines[url]
+    def engine_of(url: Any, **how: Any) -> Engine:
+        """One engine a database, where it keeps no connection."""
+        plain = how.keys() <= {"poolclass", "connect_args"} and how.get("poolclass") is NullPool
+        if plain and isinstance(url, str) and url.startswith("sqlite:///"):
+            return remembered(url, tuple(sorted(how.get("connect_args", {}).items())))
+        return make(url, **how)
 
-    for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
-        module.create_engine = engine_of  # type: ignore[attr-defined]
+    sqlalchemy.create_engine = engine_of  # type: ignore[assignment]
 
-    # The same for all databases: read from forty files each time.
-    scripts: dict[str, ScriptDirectory] = {}
+
+@lru_cache(maxsize=1)
+def dagster_prepared() -> None:
+    """To be called where Dagster was imported."""
+    from alembic.script import ScriptDirectory
+    from dagster.components.core import package_entry, snapshot
+
+    # The migrations are the same for all databases, and are read from forty files each time.
+    scripts: dict[str | None, ScriptDirectory] = {}
     from_config = ScriptDirectory.from_config
 
     def scripts_of(config: Any) -> ScriptDirectory:
@@ -48,7 +57,7 @@ def dagster_prepared() -> None:
 
     ScriptDirectory.from_config = staticmethod(scripts_of)  # type: ignore[assignment, method-assign]
 
-    # Components of what is installed, with their schemas: the same all along, and told with every definitions that are loaded.
+    # Components of what is installed, with their schemas, are the same all along, and told with all definitions that are loaded.
     package_entry.discover_entry_point_package_objects = lru_cache(maxsize=1)(
         package_entry.discover_entry_point_package_objects
     )

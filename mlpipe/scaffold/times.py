@@ -49,6 +49,7 @@ _LETTERS = (
     "%d/%b/%Y:%H:%M:%S %z",
     "%a, %d %b %Y %H:%M:%S GMT",
 )
+_SOME_TIME = r"(?i)\d|^(?:now|today)$"
 NAMES = re.compile(
     r"(^|[_\W])(time|date|datetime|timestamp|ts|day|when|month|week|hour|created|updated|occurred|event|period|at|on|datum|zeit|fecha)"
     r"($|[_\W\d])|time$|date$|_at$|_ts$|_on$",
@@ -206,7 +207,9 @@ def _by(text: "pd.Series[Any]", form: str) -> "pd.Series[Any]":
 
 
 def _candidates(sample: "pd.Series[Any]") -> list[str]:
-    """Formats that could read some of the texts."""
+    """Formats that could read some of the texts: all ask for a digit, but for words such as "now"."""
+    if not sample.str.contains(_SOME_TIME, regex=True).any():
+        return []
     letters = sample.str.contains(r"[A-Za-z]{3}", regex=True).any()
     clocks = [c for c in _CLOCKS if not c or sample.str.contains(r"\d:\d\d", regex=True).any()]
     dates = [d for d in _DATES if ("%b" not in d and "%B" not in d) or letters]

@@ -256,16 +256,18 @@ def _build(model: dict[str, bytes], trusted: frozenset[str]) -> Any:
 
     try:
         archive = canonical_skops.loadable(model)
-        refused = sorted(set(skops.io.get_untrusted_types(data=archive)) - trusted)
+        found = set(skops.io.get_untrusted_types(data=archive))
     except _MALFORMED as error:
         raise BundleError(f"The model in the bundle is damaged: {error}", fix=_FIX) from error
+    refused = sorted(found - trusted)
     if refused:
         raise BundleError(
             f"The model holds types that are not trusted: {', '.join(refused[:10])}.",
             fix=f"If you know them, give trusted={refused[:10]} to the model. A lambda needs a name first.",
         )
     try:
-        estimator = skops.io.loads(archive, trusted=sorted(trusted))
+        # Only those that are needed: skops goes through the list for each node of the model.
+        estimator = skops.io.loads(archive, trusted=sorted(found))
     except _MALFORMED as error:
         raise BundleError(
             f"The model cannot be built: {error}",

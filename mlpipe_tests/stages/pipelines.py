@@ -1,6 +1,8 @@
 """Small synthetic pipelines on files, and a world to run them in: a store, a ledger and a clock, without Dagster."""
 
+import shutil
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -104,6 +106,11 @@ class World:
 
     def __post_init__(self) -> None:
         self.store = Store.open(self.folder)
+
+    def copied(self, folder: Path) -> "World":
+        """The same world in another folder, to go on from here."""
+        shutil.copytree(self.folder, folder)
+        return World(folder, deepcopy(self.heads), self.runs)
 
     def context(self, spec: PipelineSpec, as_of: datetime = LATER, **run: Any) -> Context:
         self.runs += 1

@@ -29,12 +29,20 @@ from mlpipe_tests.stages.pipelines import (
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A world with forty days of data, and a model at day 25 that was promoted."""
-    folder = tmp_path_factory.mktemp("evaluate")
-    spec = spec_of(written(folder / "data", days(40)), gates=[ml.gate.at_least("roc_auc", 0.6)])
+def data(tmp_path_factory):
+    """Forty days of rows, and a world that has taken them in."""
+    folder = tmp_path_factory.mktemp("data")
     world = World(folder / "store")
-    world.run_all(DATA, spec, days(40))
+    raw = written(folder / "raw", days(40))
+    world.run_all(DATA, spec_of(raw), days(40))
+    return raw, world
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A world with forty days of data, and a model at day 25 that was promoted."""
+    spec = spec_of(data[0], gates=[ml.gate.at_least("roc_auc", 0.6)])
+    world = data[1].copied(tmp_path_factory.mktemp("evaluate") / "store")
     world.run_all(TRAINING, spec, [day(25)], **scheduled())
     return world, spec
 
@@ -147,10 +155,9 @@ def test_days_are_resampled_also_where_partitions_are_longer(tmp_path):
     assert record.data["gates"][0]["verdict"] == "pass"
 
 
-def test_another_champion_is_another_evaluation(tmp_path):
-    spec = spec_of(written(tmp_path / "data", days(30)))
-    world = World(tmp_path / "store")
-    world.run_all(DATA, spec, days(30))
+def test_another_champion_is_another_evaluation(data, tmp_path):
+    spec = spec_of(data[0])
+    world = data[1].copied(tmp_path / "store")
     first = world.run_all(TRAINING, spec, [day(25)], **scheduled())
     again = world.run_all(TRAINING, spec, [day(25)], **scheduled())
     assert again["train"][day(25)].reused
@@ -221,10 +228,9 @@ def test_the_default_gate_is_decided_as_a_bootstrap_by_hand_says(trained):
     assert by_default(record)["verdict"] == "fail" and shown < 0.005 * roc_auc_score(y, theirs)
 
 
-def test_each_challenger_is_another_try_and_the_same_one_is_the_same_try(tmp_path):
-    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
-    world = World(tmp_path / "store")
-    world.run_all(DATA, spec, days(40))
+def test_each_challenger_is_another_try_and_the_same_one_is_the_same_try(data, tmp_path):
+    spec = spec_of(data[0], min_tenure="0s")
+    world = data[1].copied(tmp_path / "store")
     world.run_all(TRAINING, spec, [day(25)], **scheduled())
     made = {}
     for number, key in enumerate([day(28), day(31), day(34)], start=1):
@@ -250,10 +256,9 @@ def test_each_challenger_is_another_try_and_the_same_one_is_the_same_try(tmp_pat
     assert world.run(evaluate.STAGE, spec, [day(37)])[day(37)].params["try"] == 4
 
 
-def test_a_crash_between_evaluation_and_release_spends_nothing_twice(tmp_path):
-    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
-    world = World(tmp_path / "store")
-    world.run_all(DATA, spec, days(40))
+def test_a_crash_between_evaluation_and_release_spends_nothing_twice(data, tmp_path):
+    spec = spec_of(data[0], min_tenure="0s")
+    world = data[1].copied(tmp_path / "store")
     world.run_all(TRAINING, spec, [day(25)], **scheduled())
     world.run(train.STAGE, spec, [day(28)])
     died = world.run(evaluate.STAGE, spec, [day(28)], **scheduled())[day(28)]
@@ -272,10 +277,9 @@ def test_a_crash_between_evaluation_and_release_spends_nothing_twice(tmp_path):
     assert again not in [f.what for f in mended["register"][day(34)].findings]
 
 
-def test_a_backfill_takes_no_alpha_from_those_who_come_after(tmp_path):
-    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
-    world = World(tmp_path / "store")
-    world.run_all(DATA, spec, days(40))
+def test_a_backfill_takes_no_alpha_from_those_who_come_after(data, tmp_path):
+    spec = spec_of(data[0], min_tenure="0s")
+    world = data[1].copied(tmp_path / "store")
     world.run_all(TRAINING, spec, [day(25)], **scheduled())
     for key in (day(28), day(31)):
         swept = world.run_all(TRAINING, spec, [key], **scheduled(), backfill=True)
@@ -311,10 +315,9 @@ def test_a_clock_that_knows_more_of_the_same_labels_judges_again(trained):
     assert world.run(evaluate.STAGE, spec, [day(27)], some + timedelta(days=2))[day(27)].reused
 
 
-def test_a_replay_counts_the_tries_that_its_clock_knew(tmp_path):
-    spec = spec_of(written(tmp_path / "data", days(40)), min_tenure="0s")
-    world = World(tmp_path / "store")
-    world.run_all(DATA, spec, days(40))
+def test_a_replay_counts_the_tries_that_its_clock_knew(data, tmp_path):
+    spec = spec_of(data[0], min_tenure="0s")
+    world = data[1].copied(tmp_path / "store")
     for key, year in ((day(25), 2025), (day(28), 2026), (day(31), 2027)):
         world.run_all(TRAINING, spec, [key], LATER.replace(year=year), **scheduled())
     world.run(train.STAGE, spec, [day(34)])

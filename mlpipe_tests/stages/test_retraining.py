@@ -41,15 +41,31 @@ def shifted(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(hours=frame["hours"] * 3 + 10)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> tuple[World, Any]:
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Any]:
     """Thirty days, of which the last three are shifted; a model of the twentieth, judged at 0.9 or so."""
-    spec = spec_of(written(tmp_path / "data", days(30), **{f"d{n}": shifted for n in range(27, 30)}))
-    world = World(tmp_path / "store")
+    folder = tmp_path_factory.mktemp("watched")
+    spec = spec_of(written(folder / "data", days(30), **{f"d{n}": shifted for n in range(27, 30)}))
+    world = World(folder / "store")
     world.run_all(DATA, spec, days(30))
     world.run_all(TRAINING, spec, [day(20)], **scheduled())
     world.run_all(LIVE, spec, days(10, first=20))
     return world, spec
+
+
+@pytest.fixture
+def world(watched: tuple[World, Any], tmp_path: Path) -> tuple[World, Any]:
+    """A copy of it for a test of its own."""
+    return watched[0].copied(tmp_path / "store"), watched[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, World]:
+    """Thirty days as they are, and a world that has taken them in."""
+    folder = tmp_path_factory.mktemp("data")
+    raw, world = written(folder / "raw", days(30)), World(folder / "store")
+    world.run_all(DATA, spec_of(raw), days(30))
+    return raw, world
 
 
 def told(world: World, spec: Any, policy: Policy, key: str, **more: Any) -> Any:
@@ -166,15 +182,14 @@ def test_a_night_does_again_exactly_the_days_whose_labels_ripened(tmp_path: Path
     assert refresh.again(spec, "features", day(29), made.context(spec)) == {}
 
 
-def test_a_day_is_judged_by_the_version_that_predicted_it(tmp_path: Path) -> None:
+def test_a_day_is_judged_by_the_version_that_predicted_it(data: tuple[Path, World], tmp_path: Path) -> None:
     """Labels ripen after the champion changed: the old version's day stays the old version's."""
     spec = spec_of(
-        written(tmp_path / "data", days(30)),
+        data[0],
         min_tenure="0s",
         gates=[ml.gate.beats_champion("roc_auc", margin=-1)],
     )
-    made = World(tmp_path / "store")
-    made.run_all(DATA, spec, days(30))
+    made = data[1].copied(tmp_path / "store")
     early, late = (datetime(2024, 1, n, tzinfo=UTC) for n in (22, 29))
     made.run_all(TRAINING, spec, [day(20)], as_of=early, **scheduled())
     made.run_all(LIVE, spec, [day(21)], as_of=early)
@@ -189,14 +204,15 @@ def test_a_day_is_judged_by_the_version_that_predicted_it(tmp_path: Path) -> Non
 # -- hindsight ------------------------------------------------------------------------------------------------------
 
 
-def test_hindsight_scores_the_same_rows_by_the_live_and_by_the_first_champion(tmp_path: Path) -> None:
+def test_hindsight_scores_the_same_rows_by_the_live_and_by_the_first_champion(
+    data: tuple[Path, World], tmp_path: Path
+) -> None:
     spec = spec_of(
-        written(tmp_path / "data", days(30)),
+        data[0],
         min_tenure="0s",
         gates=[ml.gate.beats_champion("roc_auc", margin=-1)],
     )
-    made = World(tmp_path / "store")
-    made.run_all(DATA, spec, days(30))
+    made = data[1].copied(tmp_path / "store")
     early, late = (datetime(2024, 1, n, tzinfo=UTC) for n in (22, 27))
     made.run_all(TRAINING, spec, [day(20)], as_of=early, **scheduled())
     made.run_all(LIVE, spec, days(4, first=21), as_of=early)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "Encoding",
     "collect",
+    "comparable",
     "encoding_of",
     "kinds_of",
     "met",
@@ -184,6 +186,13 @@ def model_frame(rows: pd.DataFrame, kinds: Sequence[tuple[str, str]]) -> pd.Data
         else:
             columns[name] = column.astype("str").where(column.notna())
     return pd.DataFrame(columns, index=rows.index)
+
+
+def comparable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Numbers and text as they are; all else as text: cells that can be told to be equal."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "string":
+        return column
+    return column.map(str, na_action="ignore").astype("str").where(column.notna())
 
 
 @dataclass(frozen=True)

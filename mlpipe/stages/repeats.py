@@ -7,7 +7,7 @@ import pandas as pd
 
 from mlpipe.core.duplicates import Counts, copies, counted
 from mlpipe.records.record import Found
-from mlpipe.stages.dataset import Dataset, Encoding
+from mlpipe.stages.dataset import Dataset, Encoding, comparable
 from mlpipe.stages.splits import PARTS, Parts
 
 _LABEL = "_label"
@@ -23,7 +23,7 @@ class Repeats:
         labels = pd.Series(encoding.encode(data.rows[data.label]), index=data.rows.index)
         # Of a class there is no nearly: its number is a name.
         truth = labels if encoding.task == "regression" else labels.astype("str")
-        columns = {n: _plain(data.rows[n]) for n in data.names}
+        columns = {n: comparable(data.rows[n]) for n in data.names}
         self.rows = len(data.rows)
         self._copies = copies(pd.DataFrame({**columns, _LABEL: truth}))
 
@@ -70,10 +70,3 @@ def told(repeats: Repeats, split: Parts | None) -> tuple[dict[str, Any], list[Fo
 
 def _groups(count: int) -> str:
     return "in 1 group" if count == 1 else f"in {count} groups"
-
-
-def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Numbers and text as they are; all else as text."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.infer_dtype(column, skipna=True) == "string":
-        return column
-    return column.map(str, na_action="ignore").astype("str").where(column.notna())

@@ -16,7 +16,7 @@ from mlpipe.core.split import PARTS as CODES
 from mlpipe.core.split import Split, assign, temporal
 from mlpipe.errors import DataError, did_you_mean
 from mlpipe.spec.pipeline import PipelineSpec
-from mlpipe.stages.dataset import Dataset
+from mlpipe.stages.dataset import Dataset, comparable
 from mlpipe.stages.frames import ROW, TIME
 
 SHARE = 0.15
@@ -177,12 +177,9 @@ def strata_of(values: np.ndarray) -> np.ndarray:
 def _copies(data: Dataset) -> np.ndarray:
     """Group of exact copies that each row is in; each row alone where most are copies, of which no split could keep them apart."""
     alone = np.arange(len(data.rows))
-    groups = copies(data.rows[[*data.names, data.label]].map(_hashable)).exact if len(data.rows) else alone
+    columns = {name: comparable(data.rows[name]) for name in (*data.names, data.label)}
+    groups = copies(pd.DataFrame(columns)).exact
     return groups if 2 * len(np.unique(groups)) > len(groups) else alone
-
-
-def _hashable(value: object) -> object:
-    return value if isinstance(value, (bool, int, float, str)) or value is None else str(value)
 
 
 def _together(data: Dataset, chance: np.ndarray) -> np.ndarray:

@@ -147,7 +147,7 @@ def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
     """Column transformer for an estimator.
 
     Models that take missing values as they are (boosted trees) get numbers untouched and categories as ordered codes. All others get
-    medians with an indicator, scaling, and one column a category; rare categories share one.
+    medians with an indicator, scaling, and one column a category; rare categories share one. A feature without a value is left out.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -156,7 +156,7 @@ def preprocessing(estimator: Any, X: pd.DataFrame, kinds: Kinds) -> Any:
     from sklearn.utils import get_tags
 
     numeric = [n for n, k in kinds if k == "float64" and X[n].notna().any()]
-    textual = [n for n, k in kinds if k == "str"]
+    textual = [n for n, k in kinds if k == "str" and X[n].notna().any()]
     fill = SimpleImputer(strategy="constant", fill_value="(missing)")
     if get_tags(estimator).input_tags.allow_nan:
         codes = OrdinalEncoder(

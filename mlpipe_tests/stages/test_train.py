@@ -19,6 +19,7 @@ from mlpipe.errors import UserCodeError
 from mlpipe.records.record import Record
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import predict, train
+from mlpipe.stages.estimators import preprocessing
 from mlpipe_tests.stages.pipelines import (
     DATA,
     FEATURES,
@@ -333,3 +334,12 @@ def test_a_rule_of_the_users_competes(data: Path, shared: World) -> None:
     with pytest.raises(UserCodeError, match=r"one finite number a row") as error:
         trained(wrong, shared)
     assert f"{__file__}:" in str(error.value)
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), HistGradientBoostingClassifier(max_iter=2)])
+def test_text_that_no_training_row_holds_is_left_out_without_a_warning(estimator):
+    kinds = [("hours", "float64"), ("city", "str")]
+    X = pd.DataFrame({"hours": [1.0, 2.0, 3.0, 4.0], "city": pd.Series([None] * 4, dtype="str")})
+    model = make_pipeline(preprocessing(estimator, X, kinds), estimator).fit(X, [0, 1, 0, 1])
+    # Later rows may hold it.
+    assert model.predict_proba(X.assign(city="Ulm")).tolist() == model.predict_proba(X).tolist()

@@ -52,9 +52,12 @@ class Quantile:
 
 
 def ratio(over: Floats, under: Floats) -> Floats:
-    """Quotients, nan where the divisor is zero."""
+    """Quotients, nan where the divisor is zero, or so small that they are beyond all numbers."""
     out: Floats = np.full(np.shape(under), np.nan)
-    return np.divide(over, under, out=out, where=under != 0)
+    with np.errstate(over="ignore"):
+        np.divide(over, under, out=out, where=under != 0)
+    out[np.isinf(out)] = np.nan
+    return out
 
 
 def _ones(s: Scored) -> Floats:

@@ -209,6 +209,16 @@ def test_undefined_is_nan_and_only_then() -> None:
     assert math.isnan(evaluate(Scored(np.array([0.0, 1.0]), np.array([1.0, 1.0])), ["mape"])["mape"])
 
 
+def test_a_quotient_beyond_all_numbers_is_undefined_and_no_warning() -> None:
+    # Squares of the truth sum to 1e-320, those of the errors to some 1e-3.
+    tiny = Scored(np.array([0.0, 0.0, 1e-160]), np.full(3, 0.02))
+    assert math.isnan(evaluate(tiny, ["r2"])["r2"])
+    assert np.isnan(evaluate_resamples(tiny, "r2", np.ones((2, 3)), np.arange(3))).all()
+    # Large and a number still: 1 - 3 * 4e-4 / (2 / 3 * 1e-200).
+    large = Scored(np.array([0.0, 0.0, 1e-100]), np.full(3, 0.02))
+    assert evaluate(large, ["r2"])["r2"] == pytest.approx(-1.8e197, rel=1e-6)
+
+
 def test_variance_that_is_only_rounding_is_none() -> None:
     y = np.repeat([0.1, 0.7, 1e3], 7)
     s = Scored(y, y + 0.1)

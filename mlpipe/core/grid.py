@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mlpipe.core.ordering import ascending
 from mlpipe.core.sketch import Hashes, hash_names
 from mlpipe.errors import DataError, StoreError
 
@@ -250,7 +251,7 @@ def _check_plain(column: "pd.Series[Any]") -> None:
 
 
 def _number_grid(kind: Kind, values: NDArray[np.float64], bins: int) -> ColumnGrid:
-    return ColumnGrid(kind, edges=_edges(np.sort(values[np.isfinite(values)]), bins))
+    return ColumnGrid(kind, edges=_edges(ascending(values[np.isfinite(values)]), bins))
 
 
 def _name_grid(column: "pd.Series[Any]", bins: int) -> ColumnGrid:
@@ -275,7 +276,8 @@ def _edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
     """Edges for ascending finite values: between neighbours inside, at doubling distances outside."""
     if not values.size:
         return _with_tails(np.zeros(0), 0.0, 0.0)
-    distinct, counts = np.unique(values + 0.0, return_counts=True)
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    distinct, counts = values[starts] + 0.0, np.diff(np.append(starts, values.size))
     if distinct.size <= bins:
         right = np.arange(1, distinct.size)
     else:

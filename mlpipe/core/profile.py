@@ -6,8 +6,10 @@ given in `mlpipe.core.sketch`.
 """
 
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,22 +29,27 @@ from mlpipe.core.grid import (
     settled,
     text_lengths,
 )
+from mlpipe.core.ordering import ascending
 from mlpipe.core.sketch import (
     FREQUENT,
     UNSEEN,
     Distinct,
     Frequent,
     Moments,
+    distinct_numbers,
     distinct_of,
     frequent_of,
     hash_names,
-    hash_numbers,
     merge_distinct,
     merge_frequent,
     merge_moments,
     moments_of,
 )
 from mlpipe.errors import DataError
+
+MANY, THREADS = 20_000, 4
+"""Rows from which on columns are profiled in threads, and how many at most; the sorts run side by side."""
+_KEPT = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,14 +172,20 @@ def profile(frame: pd.DataFrame, grid: Grid) -> Profile:
         Two columns have one name; a column changed its kind; values cannot be counted.
     """
     positions = column_positions(frame)
-    columns = {
-        name: _column(frame.iloc[:, positions[name]], column_grid)
-        for name, column_grid in grid.columns.items()
-        if name in positions
-    }
+    names = [name for name in grid.columns if name in positions]
+    columns = [frame.iloc[:, positions[name]] for name in names]
+    grids = [grid.columns[name] for name in names]
+    if len(frame) < MANY:
+        made = [*map(_column, columns, grids)]
+    else:
+        # Once a block of this size was freed, the C library of Linux keeps what it is given back: to get the
+        # pages for a column's arrays anew costs as much as to fill them.
+        np.empty(_KEPT, dtype=np.uint8)
+        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+            made = [*pool.map(_column, columns, grids)]
     missing = tuple(sorted(set(grid.columns) - set(positions)))
     extra = tuple(sorted(set(positions) - set(grid.columns)))
-    return Profile(grid.version, columns, len(frame), missing, extra)
+    return Profile(grid.version, dict(zip(names, made, strict=True)), len(frame), missing, extra)
 
 
 def merge(profiles: Sequence[Profile]) -> Profile:
@@ -247,11 +260,12 @@ def _yes_or_no(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def _numeric(values: NDArray[np.float64], column_grid: ColumnGrid) -> ColumnProfile:
     # One sort serves bins, sums, distinct values and moments, and frees all of them from the order of rows.
-    ordered = np.sort(values)
+    ordered = ascending(values)
     rows = ordered.size
-    start, stop, known = (int(i) for i in np.searchsorted(ordered, [-sys.float_info.max, np.inf, np.nan]))
+    ends = [-sys.float_info.max, 0.0, math.ulp(0.0), np.inf, np.nan]
+    start, zero, positive, stop, known = (int(i) for i in np.searchsorted(ordered, ends))
+    ordered[zero:positive] = 0.0  # -0.0 and 0.0 are one value
     ordered = ordered[start:stop]
-    ordered += 0.0  # -0.0 and 0.0 are one value
     edges = np.zeros(0) if column_grid.edges is None else column_grid.edges
     bounds = np.concatenate([[0], np.searchsorted(ordered, edges), [ordered.size]])
     counts = np.diff(bounds).astype(np.int64)
@@ -288,7 +302,7 @@ def _distinct(ordered: NDArray[np.float64], infinities: tuple[int, int]) -> tupl
         repeats = np.diff(np.append(starts, ordered.size)).astype(np.int64)
         top = frequent_of(values, repeats, lambda i: _number_name(float(values[i])))
     ends = [end for end, count in zip((-np.inf, np.inf), infinities, strict=True) if count]
-    return distinct_of(hash_numbers(np.concatenate([values, ends]) if ends else values)), top
+    return distinct_numbers(np.concatenate([values, ends]) if ends else values), top
 
 
 def _number_name(value: float) -> str:

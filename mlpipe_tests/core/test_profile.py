@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpipe.core import grid as grid_module
+from mlpipe.core import profile as profile_module
 from mlpipe.core.grid import ColumnGrid, Grid, build
-from mlpipe.core.profile import Profile, merge, profile
+from mlpipe.core.profile import MANY, Profile, merge, profile
 from mlpipe.core.profile_codec import from_bytes, to_bytes
 from mlpipe.errors import DataError
 
@@ -41,6 +42,22 @@ def assert_same(one: Profile, other: Profile) -> None:
                 getattr(column.moments, field), getattr(twin.moments, field), rtol=1e-12, atol=1e-9
             )
         np.testing.assert_allclose(column.moments.m2, twin.moments.m2, rtol=1e-9, atol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_columns_side_by_side_are_as_one_after_another(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({f"x{i}": rng.normal(i, 1, MANY) for i in range(7)})
+    frame["c"] = rng.choice(["a", "b", None], MANY)
+    grid = build(frame)
+    monkeypatch.setattr(profile_module, "THREADS", threads)
+    beside = to_bytes(profile(frame, grid))
+    monkeypatch.setattr(profile_module, "MANY", MANY + 1)
+    assert beside == to_bytes(profile(frame, grid))
+    monkeypatch.setattr(profile_module, "MANY", MANY)
+    with pytest.raises(DataError, match="numeric on the grid") as caught:
+        profile(frame.assign(x3="text"), grid)
+    assert "x3" in str(caught.value)
 
 
 def test_by_hand() -> None:

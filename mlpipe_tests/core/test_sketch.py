@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mlpipe.core.sketch import (
     HASHES,
     Frequent,
     Moments,
-    distinct_of,
+    distinct_numbers,
     frequent_of,
     hash_names,
     hash_numbers,
@@ -40,18 +41,18 @@ def test_hashes_stand_for_ever() -> None:
 
 def test_distinct_is_exact_below_the_limit() -> None:
     values = np.repeat(np.arange(HASHES - 1.0), 3)
-    assert distinct_of(hash_numbers(values)).estimate == HASHES - 1
+    assert distinct_numbers(values).estimate == HASHES - 1
 
 
 @pytest.mark.parametrize("n", [300, 5_000, 200_000])
 def test_distinct_is_near_beyond_the_limit(n: int) -> None:
     # 1 / sqrt(254) is 6.3 %; four of these.
-    assert distinct_of(hash_numbers(np.arange(float(n)))).estimate == pytest.approx(n, rel=0.25)
+    assert distinct_numbers(np.arange(float(n))).estimate == pytest.approx(n, rel=0.25)
 
 
 def test_distinct_estimates_are_unbiased() -> None:
     starts = np.arange(60) * 10_000.0
-    estimates = [distinct_of(hash_numbers(start + np.arange(2_000.0))).estimate for start in starts]
+    estimates = [distinct_numbers(start + np.arange(2_000.0)).estimate for start in starts]
     assert np.mean(estimates) == pytest.approx(2_000, rel=4 * 0.063 / np.sqrt(60))
     assert np.std(estimates) / 2_000 == pytest.approx(0.063, abs=0.025)
 
@@ -59,17 +60,32 @@ def test_distinct_estimates_are_unbiased() -> None:
 @given(st.lists(st.lists(st.integers(0, 2_000), max_size=600), min_size=1, max_size=4))
 @settings(max_examples=30, deadline=None)
 def test_distinct_merges_to_the_whole(parts: list[list[int]]) -> None:
-    merged = merge_distinct([distinct_of(hash_numbers(np.array(part, float))) for part in parts])
-    whole = distinct_of(hash_numbers(np.array([value for part in parts for value in part], float)))
+    merged = merge_distinct([distinct_numbers(np.array(part, float)) for part in parts])
+    whole = distinct_numbers(np.array([value for part in parts for value in part], float))
     assert merged.smallest.tolist() == whole.smallest.tolist()
 
 
-def test_large_inputs_take_the_short_way_to_the_same_hashes() -> None:
-    hashes = hash_numbers(np.arange(50_000.0))
-    assert distinct_of(hashes).smallest.tolist() == np.sort(hashes)[:HASHES].tolist()
-    clustered = hashes | np.uint64(2**63)
+def with_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """The numbers that have these hashes: the finaliser backwards."""
+    bits = hashes ^ (hashes >> np.uint64(33))
+    for factor in (0xC4CEB9FE1A85EC53, 0xFF51AFD7ED558CCD):
+        bits = bits * np.uint64(pow(factor, -1, 2**64))
+        bits ^= bits >> np.uint64(33)
+    return bits.view(np.float64)
+
+
+@pytest.mark.parametrize("count", [2_000, 50_000, 150_000])
+def test_large_inputs_take_the_short_way_to_the_same_hashes(count: int) -> None:
+    even = hash_numbers(np.arange(float(count)))
+    assert with_hashes(even).tolist() == list(range(count))
+    clustered = even | np.uint64(2**63)  # the short way finds but a hundred here, and must not be content
     clustered[:100] = np.arange(100)
-    assert distinct_of(clustered).smallest.tolist() == np.sort(clustered)[:HASHES].tolist()
+    edge = np.uint64(2**64 // count * 4 * HASHES)
+    crowded = (
+        np.arange(count, dtype=np.uint64) + edge - np.uint64(HASHES)
+    )  # on both sides of what is looked at
+    for hashes in (even, clustered, crowded):
+        assert distinct_numbers(with_hashes(hashes)).smallest.tolist() == np.sort(hashes)[:HASHES].tolist()
 
 
 def test_frequent_by_hand() -> None:

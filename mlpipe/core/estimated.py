@@ -9,6 +9,10 @@ done here by isotonic regression [2]_.
 What the estimate cannot see is concept drift: when the same rows begin to turn out otherwise, scores do not change. It holds for covariate
 drift, and that is what the gap between estimate and truth, once it is known, tells apart.
 
+Ranks within one day tell less than ranks over many days, of which some go badly as a whole; so for few days the estimate is too
+high, and it is so on labelled rows as well. What it is off by there, on as many blocks, is taken off: the mean error, shrunken as far as
+chance alone would give one [3]_.
+
 The interval is for what the labels will say. Blocks of labelled rows, as many as the window has, are drawn again and again, and each time
 the truth is compared with the estimate for the same rows (by a calibration that has not seen their blocks): so it allows for the chance
 in labels, for days on which all goes wrong together, and for a calibration that is off. Measured in 25 simulations of 40 labelled
@@ -20,6 +24,7 @@ References
 .. [1] J. Białek, W. Kuberski, N. Perrakis and A. Bifet, "Estimating model performance under covariate shift without labels", 2024;
    NannyML's documentation, "Confidence-based performance estimation".
 .. [2] B. Zadrozny and C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates", KDD 2002.
+.. [3] W. James and C. Stein, "Estimation with quadratic loss", Proceedings of the Fourth Berkeley Symposium, 1961 (the positive part).
 """
 
 import math
@@ -53,7 +58,10 @@ class Calibrator:
 
 @dataclass(frozen=True)
 class Estimated:
-    """An estimate of a metric, and within which bounds the truth is expected at `level`; nan where undefined, and `note` may say why."""
+    """An estimate of a metric, and within which bounds the truth is expected at `level`; nan where undefined, and `note` may say why.
+
+    `shift` is what `value` was moved by for errors on labelled rows.
+    """
 
     value: float
     low: float
@@ -62,6 +70,7 @@ class Estimated:
     resamples: int
     blocks: int
     note: str = ""
+    shift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -167,7 +176,7 @@ class Estimator:
     codes: NDArray[np.int64]
     blocks: int
     more: Mapping[str, Metric] = field(default_factory=dict)
-    _known: dict[tuple[str, int, int, float, int], tuple[float, float, str]] = field(
+    _known: dict[tuple[str, int, int, float, int], tuple[float, float, float, str]] = field(
         default_factory=dict, init=False, repr=False
     )
 
@@ -212,14 +221,17 @@ class Estimator:
         if self.blocks < 2 or not size:
             note = f"{self.blocks} labelled blocks and {size} in the window: an interval needs at least two and one."
             return Estimated(value, math.nan, math.nan, level, 0, size, note)
-        low, high, note = self._off(name, size, resamples, level, seed)
+        low, high, shift, note = self._off(name, size, resamples, level, seed)
         least, most = (0.0, 1.0) if name in NAMES else (-math.inf, math.inf)
-        return Estimated(
-            value, max(least, value + low), min(most, value + high), level, resamples, size, note
-        )
+        moved = min(max(value + shift, least), most) if math.isfinite(value) else value
+        low, high = max(least, value + low), min(most, value + high)
+        shift = moved - value if math.isfinite(value) else 0.0
+        return Estimated(moved, low, high, level, resamples, size, note, shift)
 
-    def _off(self, name: str, size: int, resamples: int, level: float, seed: int) -> tuple[float, float, str]:
-        """How far the truth lies from the estimate of so many blocks, at the ends of the interval, and what is to be noted.
+    def _off(
+        self, name: str, size: int, resamples: int, level: float, seed: int
+    ) -> tuple[float, float, float, str]:
+        """How far the truth lies from the estimate of so many blocks: at both ends, and as expected; and what is to be noted.
 
         It depends on the labelled rows alone, so the windows of one size share it.
         """
@@ -232,10 +244,13 @@ class Estimator:
             realised, estimates = drawn([truth, guess], self.blocks, resamples, seed, size)
             errors = minus(realised, estimates)
             # As in any prediction, what was learned from B blocks is itself off, by as much as the mean of B blocks varies.
-            middle = float(np.nanmean(errors)) if np.isfinite(errors).any() else 0.0
+            some = np.isfinite(errors)
+            middle = float(np.mean(errors[some])) if some.any() else 0.0
+            chance = float(np.var(errors[some])) * size / self.blocks if some.any() else 0.0
+            shift = middle * max(0.0, 1 - chance / middle**2) if middle else 0.0
             errors = middle + math.sqrt(1 + size / self.blocks) * (errors - middle)
             (low, high), note = quantiles(errors, level, self.blocks, [(1 - level) / 2, (1 + level) / 2])
-            self._known[key] = low, high, note
+            self._known[key] = low, high, shift, note
         return self._known[key]
 
 

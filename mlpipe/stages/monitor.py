@@ -160,4 +160,4 @@ def _joined(parts: Sequence[Any]) -> dict[str, Any]:
     return out
 
 
-STAGE = Stage("monitor", "monitor", "6", plans)
+STAGE = Stage("monitor", "monitor", "7", plans)

@@ -1,6 +1,7 @@
 """Performance before labels: by hand, against labels drawn many times, and what it is worth once they come."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -198,3 +199,37 @@ def test_windows_of_one_size_share_what_depends_on_labelled_rows_alone(
     assert len(walks) == 2 + 2 * 2, "once for both windows; two fresh estimators beside it"
     other = estimator.estimate(score[:60], np.repeat([0, 1, 2], 20), names=["f1"], resamples=50, seed=1)
     assert len(walks) == 8 and other["f1"].low != mine["f1"].low
+
+
+def test_what_the_estimate_is_off_by_on_labelled_days_is_taken_off() -> None:
+    # The score knows half of what makes a day a bad one: within a day it tells less than over many days.
+    def made(rng: np.random.Generator, days: int) -> tuple[Scored, np.ndarray]:
+        day = np.repeat(np.arange(days), 200)
+        bad, z = rng.normal(0, 1, days)[day], rng.normal(0, 0.8, day.size)
+        y = (rng.random(day.size) < 1 / (1 + np.exp(1 - z - bad))).astype(int)
+        return Scored(y, 1 / (1 + np.exp(1 - z - 0.5 * bad)), 0.5, (0, 1)), day
+
+    rng, moved, plain, truth = np.random.default_rng(0), {}, {}, {}
+    for life in range(6):
+        estimator = learned(*made(rng, 28), seed=0)
+        for k in range(15):
+            rows, day = made(rng, 1)
+            key = f"{life} {k}"
+            found = moved[key] = estimator.estimate(
+                rows.score, day, names=["roc_auc"], resamples=200, seed=0
+            )["roc_auc"]
+            plain[key] = replace(found, value=found.value - found.shift)
+            truth[key] = evaluate(rows, ["roc_auc"])["roc_auc"]
+    before, after = surprise(plain, truth), surprise(moved, truth)
+    assert before.bias < -0.03 and abs(after.bias) < 0.015 and after.mae < 0.8 * before.mae
+    assert after.coverage == before.coverage >= 0.85
+
+
+def test_what_chance_alone_is_off_by_is_not_taken_off() -> None:
+    score, _, y = drawn(8, 4_000)
+    day = np.repeat(np.arange(20), 200)
+    estimator = learned(Scored(y, score, 0.5, (0, 1)), day, seed=0)
+    found = estimator.estimate(score, day, resamples=200, seed=0)
+    raw = expected(score, estimator.calibrator(score), threshold=0.5)
+    assert {n: e.value - e.shift for n, e in found.items()} == pytest.approx(raw)
+    assert {n for n, e in found.items() if e.shift} == set()

@@ -174,6 +174,8 @@ def _told(found: Estimated | None, truth: float | None) -> dict[str, Any]:
     """An estimate and, once it is known, the truth, the error (truth less estimate), and whether the interval held it."""
     value, low, high = (found.value, found.low, found.high) if found is not None else (None, None, None)
     told: dict[str, Any] = {"value": _known(value), "low": _known(low), "high": _known(high)}
+    if found is not None and found.shift:
+        told["shift"] = _known(found.shift)
     real = told["realised"] = _known(truth)
     if real is not None and told["value"] is not None:
         told["error"] = real - told["value"]

@@ -135,15 +135,25 @@ def _slices(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
     )
 
 
+def skew_holds(data: Mapping[str, Any]) -> bool:
+    """Whether more rows differ between serving and training than the service level allows, or any where there is no level; of a head."""
+    level = (data.get("levels") or {}).get("skew_rate")
+    return bool(data.get("skewed")) and (level is None or level[1] != "met")
+
+
 def _skew(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
-    """Features that were served otherwise than training makes them; where nothing was compared, nothing is said."""
+    """Features that were served otherwise than training makes them, in more rows than the service level allows, where there is one.
+
+    Where nothing was compared, nothing is said.
+    """
     data = head.data or {}
     names, counts = data.get("skewed"), data.get("skewed_rows")
     if names is None:
         return
+    holds = skew_holds(data)
     model, many = f"{spec.name}@{data.get('version')}", "" if len(names) == 1 else "s"
     rows = f" in {counts[0]:,} of {counts[1]:,} rows" if counts else ""
-    if names:
+    if holds:
         title = f"{model} is served {len(names)} feature{many} otherwise than training makes them"
         text = (
             f"On {head.partition} what {model} was served differs from what training makes of the same rows{rows}: {_some(names)}; "
@@ -151,12 +161,16 @@ def _skew(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
         )
     else:
         title = f"{model} is served what training makes again"
-        text = f"On {head.partition} no feature of {model} differs between serving and training."
+        text = (
+            f"On {head.partition} {model} differs between serving and training{rows} ({_some(names)}), which the service level allows."
+            if names
+            else f"On {head.partition} no feature of {model} differs between serving and training."
+        )
     yield Condition(
         kind="skew",
         key="skew",
-        state="firing" if names else "resolved",
-        severity="warning" if names else "info",
+        state="firing" if holds else "resolved",
+        severity="warning" if holds else "info",
         title=title,
         text=text,
         episode=str(data.get("version")),

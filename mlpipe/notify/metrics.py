@@ -13,6 +13,7 @@ from mlpipe.errors import NotFoundError, did_you_mean
 from mlpipe.index.answer import moment
 from mlpipe.index.shelf import Shelf
 from mlpipe.ledger.fold import State
+from mlpipe.notify.conditions import skew_holds
 from mlpipe.notify.exposition import Family, Sample
 from mlpipe.records.codec import HEAD_DATA
 from mlpipe.records.record import Record
@@ -164,7 +165,7 @@ def _open(monitor: Record | None, validated: Record | None) -> dict[str, int]:
     found = Counter(dict.fromkeys(KINDS, 0))
     if monitor is not None:
         found["drift"] += (monitor.verdict == "drift") + bool(_head(monitor).get("slices_drifted"))
-        found["skew"] += bool(_head(monitor).get("skewed"))
+        found["skew"] += skew_holds(_head(monitor))
         found["level"] += sum(s == "missed" for _, s in (_head(monitor).get("levels") or {}).values())
     found["invalid"] += validated is not None and validated.verdict == "fail"
     return found

@@ -61,6 +61,12 @@ def test_skew_names_features_and_rows_and_says_nothing_where_nothing_was_compare
     (over,) = of(kind="skew", skewed=[], skewed_rows=[0, 2400])
     assert (over.state, over.severity, over.key) == ("resolved", "info", skewed.key)
     assert of(kind="skew") == of(kind="skew", skewed=None, skewed_rows=None) == []
+    within = {"skewed": ["size"], "skewed_rows": [24, 2400]}
+    (allowed,) = of(kind="skew", **within, levels={"skew_rate": (0.01, "met")})
+    assert allowed.state == "resolved" and allowed.text == (
+        "On 2024-01-05 shop@1 differs between serving and training in 24 of 2,400 rows (size), which the service level allows."
+    )
+    assert [c.state for c in of(kind="skew", **within, levels={"skew_rate": (0.01, "missed")})] == ["firing"]
 
 
 def test_skew_is_told_once_and_resolved_by_those_who_subscribe_to_it() -> None:

@@ -23,13 +23,18 @@ def false_alarm_rate(
 
     Notes
     -----
-    Alarms are those that were recorded (``drifted`` in the head), under the settings of their day. Columns whose alarms overlap make one.
+    Alarms are those that were recorded (``drifted`` and ``slices_drifted`` in the head), under the settings of their day. Columns and
+    slices whose alarms overlap make one.
     Reads heads alone.
     """
     ordered = sorted(keys, key=lambda k: spec.partitions.window(k).start)
     found = heads.find(f"{spec.name}/monitor", ordered)
-    told = {k: (found[k].data or {}).get("drifted") for k in ordered if k in found}
-    days = {k: up for k, up in told.items() if up is not None}
+    told = {k: found[k].data or {} for k in ordered if k in found}
+    days = {
+        k: [*d["drifted"], *(f"scores on {n}" for n in d.get("slices_drifted") or ())]
+        for k, d in told.items()
+        if d.get("drifted") is not None
+    }
     calm = [quiet is None or k in quiet for k in days]
     count = sum(calm[first] for first, _ in episodes(recorded(list(days.values()))))
     if spec.partitions.every == "none":

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from mlpipe.core.drift import psi
-from mlpipe.records.codec import from_bytes
+from mlpipe.records.codec import Head, from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.judging import Slices
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import monitor, predict
+from mlpipe.stages.context import MemoryHeads
 from mlpipe.stages.watching.history import false_alarm_rate
 from mlpipe_tests.stages.pipelines import DATA, LIVE, TRAINING, World, day, days, scheduled, spec_of, written
 
@@ -129,6 +130,27 @@ def test_alarms_of_recorded_days_are_counted_by_the_quarter(watched: Watched) ->
     assert every.alarms >= 1 and every.low < every.per_quarter < every.high
     calm = [k for k in keys if k != day(29)]
     assert false_alarm_rate(spec, world.heads, keys, calm).alarms == every.alarms - 1
+
+
+def test_alarms_of_slices_are_counted_too_and_overlapping_ones_make_one(watched: Watched) -> None:
+    _, spec, _ = watched
+    nights = [
+        ([], ["Ulm"]),
+        ([], ["Ulm"]),
+        ([], []),
+        (["hours"], []),
+        (["hours"], ["Ulm"]),
+        ([], None),
+        ([], []),
+    ]
+    heads = MemoryHeads(
+        [
+            Head(f"{spec.name}/monitor", day(n), "", {}, data={"drifted": columns, "slices_drifted": slices})
+            for n, (columns, slices) in enumerate(nights, start=20)
+        ]
+    )
+    found = false_alarm_rate(spec, heads, days(7, first=20))
+    assert (found.alarms, found.days) == (2, 7)
 
 
 def sliced(spec: PipelineSpec, min_support: int = 12) -> PipelineSpec:

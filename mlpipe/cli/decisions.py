@@ -220,11 +220,13 @@ def acknowledge(args: argparse.Namespace) -> int:
 
 def history(args: argparse.Namespace) -> int:
     """`mlpipe history`."""
+    from mlpipe.ledger.verify import others
     from mlpipe.views.history import as_json, as_table
 
     spec, _, ledger = _asked(args)
     entries = ledger.entries()
-    print(as_json(entries) if args.json else as_table(spec.name, entries, ledger.state(), args.ledger))
+    rest = [] if entries else others(ledger.backend, ledger)
+    print(as_json(entries) if args.json else as_table(spec.name, entries, ledger.state(), args.ledger, rest))
     return 0
 
 

@@ -73,10 +73,12 @@ def looked(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
+    from mlpipe.ledger.verify import others
     from mlpipe.stages.context import Context, MemoryHeads, Run
     from mlpipe.stages.past import Past
     from mlpipe.stages.rootcause import found
     from mlpipe.stages.watching.history import false_alarm_rate
+    from mlpipe.views.history import elsewhere
 
     past = Past(spec, store, ledger)
     stages = ("ingest", "validate", "feature", "label", "predict", "monitor")
@@ -87,9 +89,12 @@ def looked(
         raise NotFoundError(
             f"{on or spec.name} {what}",
             where=f"pipeline {spec.name}",
-            fix=f"Watched: {watched[0]} to {watched[-1]}."
-            if watched
-            else f"Run its days: mlpipe run {spec.name}",
+            fix=(
+                f"Watched: {watched[0]} to {watched[-1]}."
+                if watched
+                else f"Run its days: mlpipe run {spec.name}"
+            )
+            + elsewhere(others(store.backend, ledger)),
         )
     key = on or watched[-1]
     until = watched[: watched.index(key) + 1]

@@ -84,4 +84,7 @@ def replay(args: argparse.Namespace) -> int:
     # Of two streams into one file each is written in its turn.
     sys.stdout.flush()
     print(f"Picture, table and numbers: {folder}/timeline.svg, replay.md, replay.json", file=sys.stderr)
+    if what.ledger != spec.deployment:
+        look = f"mlpipe history {spec.name} --ledger {what.ledger}"
+        print(f"Its decisions: {look}; its days: drift and levels, with the same --ledger", file=sys.stderr)
     return 0

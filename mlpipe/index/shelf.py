@@ -21,7 +21,7 @@ from mlpipe.index.rows import Note, micros
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.fold import State
 from mlpipe.ledger.references import referred
-from mlpipe.ledger.verify import chains
+from mlpipe.ledger.verify import DEPLOYMENTS, chains, meant
 from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.stores.place import default_url
@@ -31,6 +31,9 @@ SHOWN = 6
 BATCH = 2000
 FOLDER = "file://"
 """Beginning of the address of a store in a folder."""
+_SERVE = ", ".join(f"'{name}'" for name in DEPLOYMENTS)
+_NEAR = f"case when r.deployment = ? then 0 when r.deployment in ({_SERVE}) then 1 else 2 end"
+"""How near a record is to the chain of decisions that is meant: its own, a deployment's, that of a replay."""
 HOW = "Give an id or its beginning, PIPELINE@VERSION, PIPELINE@production, PIPELINE/ASSET@PARTITION, or a Dagster run."
 
 
@@ -41,6 +44,7 @@ class Shelf:
         self.store, self.index, self.ledger, self.as_of = store, index, ledger, as_of
         self._read: dict[str, Record] = {}
         self._states: dict[tuple[str, str | None, str], State] = {}
+        self._chosen: dict[str, str] = {}
 
     def find(self, text: str) -> list[Record]:
         """Records that a text means: one, but of a Dagster run all that it made, in the order in which it made them.
@@ -100,6 +104,8 @@ class Shelf:
     def newest(self, asset: str, partition: str, as_of: datetime | None = None) -> Record:
         """The newest record of an asset's partition that is no experiment: by its clock, then by when it was written.
 
+        What the chain of decisions that is meant has made comes before what others have, such as replays of other policies.
+
         Parameters
         ----------
         as_of
@@ -111,11 +117,10 @@ class Shelf:
             There is none.
         """
         where = "r.asset = ? and r.partition = ? and r.experiment is null and r.deleted = 0 and r.as_of <= ?"
-        statement = (
-            f"select r.id from record r where {where} order by r.as_of desc, r.started desc, r.id limit 1"
-        )
+        order = f"{_NEAR}, r.as_of desc, r.started desc, r.id"
+        statement = f"select r.id from record r where {where} order by {order} limit 1"
         latest = 2**62 if as_of is None else micros(as_of)
-        found = self.index.database.run(statement, (asset, partition, latest))
+        found = self.index.database.run(statement, (asset, partition, latest, self._meant(asset)))
         if not found:
             known = [a for (a,) in self.index.database.run("select distinct asset from record")]
             hint = "" if asset in known else did_you_mean(asset, known)
@@ -128,19 +133,24 @@ class Shelf:
     def latest(self, asset: str, verdicts: Sequence[str] = ()) -> Record:
         """The newest record of the last partition of an asset, of those with one of some verdicts where any are named.
 
+        Partitions of the chain of decisions that is meant come before those that others have.
+
         Raises `NotFoundError` where there is none.
         """
         among = f" and r.verdict in ({', '.join('?' * len(verdicts))})" if verdicts else ""
-        statement = f"select max(r.partition) from record r where r.asset = ?{among} and r.experiment is null and r.deleted = 0"
-        found = self.index.database.run(statement, (asset, *verdicts))[0][0]
-        return self.newest(asset, str(found or "all"))
+        where = f"r.asset = ?{among} and r.experiment is null and r.deleted = 0"
+        statement = (
+            f"select r.partition from record r where {where} order by {_NEAR}, r.partition desc limit 1"
+        )
+        found = self.index.database.run(statement, (asset, *verdicts, self._meant(asset)))
+        return self.newest(asset, str(found[0][0]) if found else "all")
 
     def across(self, asset: str, first: str | None = None, last: str | None = None) -> list[Record]:
         """The newest record of each partition of an asset, in the chain of decisions that is meant: by key, from `first` to `last`."""
         pipeline = asset.partition("/")[0]
         where = "r.asset = ? and r.deployment = ? and r.experiment is null and r.deleted = 0 and r.partition between ? and ?"
         statement = f"select r.partition, r.id from record r where {where} order by r.partition, r.as_of, r.started, r.id desc"
-        given = (asset, self._chain(pipeline).deployment, first or "", last or chr(0x10FFFF))
+        given = (asset, self._meant(asset), first or "", last or chr(0x10FFFF))
         newest = dict(self.index.database.run(statement, given))
         return [self.read(pipeline, name) for name in newest.values()]
 
@@ -234,10 +244,17 @@ class Shelf:
                 return watched
         return None
 
+    def _meant(self, asset: str) -> str:
+        """The chain of decisions whose records of an asset are meant."""
+        pipeline = asset.partition("/")[0]
+        if pipeline not in self._chosen:
+            self._chosen[pipeline] = self._chain(pipeline).deployment
+        return self._chosen[pipeline]
+
     def _chain(self, pipeline: str) -> Ledger:
-        """The chain of decisions that versions of a pipeline are looked up in: the named one, else ``dev``, else the only one there is."""
-        names = [(segment, name) for p, segment, name in chains(self.store.backend) if p == pipeline]
-        wanted = self.ledger or ("dev" if len(names) != 1 else names[0][1])
+        """The chain of decisions that versions of a pipeline are looked up in: the named one, else `mlpipe.ledger.verify.meant`."""
+        names = [(segment, name) for p, segment, name in chains(self.store.backend, pipeline)]
+        wanted = self.ledger or meant([name for _, name in names]) or "dev"
         segment = next((segment for segment, name in names if name == wanted), None)
         return Ledger(self.store.backend, pipeline, segment=segment, deployment=wanted)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlpipe.errors import NotFoundError, did_you_mean
 from mlpipe.ledger.chain import Ledger
 from mlpipe.ledger.fold import State, Version
-from mlpipe.ledger.verify import chains
+from mlpipe.ledger.verify import chains, meant
 from mlpipe.records.codec import from_bytes
 from mlpipe.records.record import Record
 from mlpipe.stores.store import Store
@@ -43,7 +43,7 @@ def referred(store: Store, text: str, ledger: str | None = None) -> Reference:
         Id of a record or its first digits (``rec-`` may be left out), or ``pipeline@version``, where a version is a number or the stage
         that one stands in (``production``, ``staging``, ``candidate``, ``archived``: the newest).
     ledger
-        Name of the chain of decisions that versions are looked up in; default: ``dev``, or the only one that the pipeline has.
+        Name of the chain of decisions that versions are looked up in; default: ``dev``, else the only deployment, else the only one.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _state(store: Store, pipeline: str, ledger: str | None) -> State:
             fix=did_you_mean(pipeline, known) or "Its ledger is empty.",
         )
     names = [deployment for _, deployment in own]
-    wanted = ledger or ("dev" if "dev" in names else names[0] if len(set(names)) == 1 else None)
+    wanted = ledger or meant(names)
     if wanted not in names:
         asked = f"has no ledger {wanted!r}" if wanted else "has several ledgers"
         raise NotFoundError(

@@ -18,10 +18,21 @@ CLOCKS = {
 """The two questions that one may ask of a moment."""
 
 
-def as_table(name: str, entries: Sequence[Entry], state: State, ledger: str | None = None) -> str:
-    """The chain as a table, oldest first, and what is in production now. `ledger` names another chain than the deployment's."""
+def elsewhere(others: Sequence[str]) -> str:
+    """Where else there are decisions, such as those of a replay: a line, or nothing."""
+    return f"\nOther chains of decisions, looked at by --ledger: {', '.join(others)}" if others else ""
+
+
+def as_table(
+    name: str, entries: Sequence[Entry], state: State, ledger: str | None = None, others: Sequence[str] = ()
+) -> str:
+    """The chain as a table, oldest first, and what is in production now.
+
+    `ledger` names another chain than the deployment's, `others` are those that have decisions.
+    """
     if not entries:
-        return f"{name}: nothing was decided yet. A training run registers the first version: mlpipe run {name} --from … --train-at …"
+        how = f"A training run registers the first version: mlpipe run {name} --from … --train-at …"
+        return f"{name}: nothing was decided yet. {how}{elsewhere(others)}"
     rows = [
         [
             str(e.number),

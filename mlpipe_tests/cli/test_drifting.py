@@ -49,3 +49,19 @@ def test_drift_is_told_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out.startswith(f"churn on {day(27)}: nothing is raised\n")
     assert code("drift", "churn", "--on", "2030-01-01") == 4
     assert f"Watched: {day(25)} to {day(31)}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("drifted")
+def test_where_nothing_was_watched_other_chains_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, store, chain = drifting.chosen(None)  # type: ignore[arg-type]
+    elsewhere = spec.model_copy(update={"deployment": "prod"})
+    monkeypatch.setattr(drifting, "chosen", lambda args: (elsewhere, store, chain))
+    monkeypatch.setattr(
+        "mlpipe.orchestration.runtime.ledger_of",
+        lambda *given: Ledger(store.backend, spec.name, deployment="prod"),
+    )
+    assert code("drift", "churn") == 4
+    said = capsys.readouterr().err
+    assert "churn was never watched" in said and f"looked at by --ledger: {chain.deployment}" in said

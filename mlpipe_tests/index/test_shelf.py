@@ -1,6 +1,8 @@
 """How records are found by what people call them, and what lies behind them."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -9,7 +11,13 @@ from mlpipe.index.index import Index
 from mlpipe.index.origins import origin_of
 from mlpipe.index.place import VARIABLE
 from mlpipe.index.shelf import completed, open_shelf
+from mlpipe.ledger import promotion
+from mlpipe.ledger.chain import Ledger
+from mlpipe.ledger.verify import DEPLOYMENTS, meant
+from mlpipe.records.codec import to_bytes
+from mlpipe.spec.pipeline import Deployment
 from mlpipe.stores.store import Store
+from mlpipe_tests.index.made import START, record
 from mlpipe_tests.views.story import story
 
 
@@ -59,6 +67,52 @@ def test_what_means_nothing_or_several_is_an_error_with_a_way_out(text: str, hin
     with open_shelf(story().store) as shelf, pytest.raises(NotFoundError) as error:
         shelf.one(text)
     assert hint in str(error.value)
+
+
+def test_what_a_replay_made_does_not_stand_for_what_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "index.sqlite"))
+    store = Store.open(str(tmp_path / "store"))
+    for chain in ("prod", "replay-1", "policy-monthly-2"):
+        fields = {"actor": "ann", "reason": "a test", "now": START}
+        candidate = promotion.Candidate("b", "rec-1", START, "manual", "human", True, None)
+        promotion.decide(Ledger(store.backend, "flights", deployment=chain), candidate, **fields)
+    mine, theirs, further, once = (
+        record(day, "monitor", deployment=chain, recorded_at=START + timedelta(days=90 + k))
+        for k, (day, chain) in enumerate(
+            [(1, "prod"), (1, "replay-1"), (2, "replay-1"), (0, "policy-monthly-2")]
+        )
+    )
+    for made in (mine, theirs, further, once):
+        store.add_record("flights", made.id, to_bytes(made))
+    with open_shelf(store.url) as shelf:
+        assert shelf.latest("flights/monitor").id == mine.id == shelf.one("flights/monitor@2024-01-02").id
+        # Where nothing that serves has a partition, a replay's is better than none.
+        assert shelf.one("flights/monitor@2024-01-01").id == once.id
+        assert [r.id for r in shelf.across("flights/monitor")] == [mine.id]
+    with open_shelf(store.url, ledger="replay-1") as shelf:
+        assert shelf.latest("flights/monitor").id == further.id
+        assert shelf.newest("flights/monitor", "2024-01-02").id == theirs.id
+
+
+@pytest.mark.parametrize(
+    ("names", "one"),
+    [
+        (["prod", "dev", "replay-1"], "dev"),
+        (["prod", "replay-1", "policy-2"], "prod"),
+        (["replay-1"], "replay-1"),
+        (["replay-1", "policy-2"], None),
+        (["prod", "stage"], None),
+        ([], None),
+    ],
+)
+def test_of_several_chains_the_one_that_serves_is_meant(names: list[str], one: str | None) -> None:
+    assert meant(names) == one
+
+
+def test_chains_that_serve_are_those_that_a_declaration_may_name() -> None:
+    assert get_args(Deployment) == DEPLOYMENTS
 
 
 def test_a_run_that_made_several_records_names_them() -> None:

@@ -31,7 +31,9 @@ def test_nothing_decided_says_how_to_begin(tmp_path: Path) -> None:
     empty = Ledger(LocalBackend(tmp_path), "shop", deployment="dev")
     text = as_table("shop", empty.entries(), empty.state())
     assert "nothing was decided yet" in text and "mlpipe run shop" in text
-    assert as_json(empty.entries()) == ""
+    assert as_json(empty.entries()) == "" and "Other chains" not in text
+    text = as_table("shop", (), empty.state(), others=["replay-1", "replay-2"])
+    assert text.endswith("Other chains of decisions, looked at by --ledger: replay-1, replay-2")
 
 
 def test_the_table_tells_each_decision_and_who_is_in_production(tmp_path: Path) -> None:

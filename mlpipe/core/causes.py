@@ -5,8 +5,9 @@ The rules are few and are tried in this order; the first that holds names the ki
 1. Nothing is raised: *nothing*.
 2. A column differs between training and serving on the same rows: *train-serve skew*.
 3. As many labels contradict the score at both of its ends: *label problem*.
-4. Something upstream changed within `NEAR` days of the beginning (or is raised by itself), or the drift of the first column is mostly
-   missing values or unknown categories: *data bug*.
+4. Something upstream changed within `NEAR` days of the beginning, or the drift of the first column is mostly missing values or unknown
+   categories, or, while no column drifts, what is a fault by itself happened: *data bug*. Where the metric fell and columns tell who
+   the mistakes happen to, faults of a few days explain nothing: those days' rows are few, or were never scored.
 5. A year before, the columns that drift looked as they do now: *seasonal*.
 6. The metric fell, and columns tell who the mistakes happen to, or no column drifts: *concept drift*.
 7. Columns drift: *covariate drift*.
@@ -27,6 +28,8 @@ Kind = Literal[
     "concept drift",
     "covariate drift",
 ]
+MANY = 0.25
+"""Share of the days of the window from which on faults upstream explain a metric that fell over it."""
 NEAR = 2
 """So many days a change upstream and the beginning of the drift may lie apart: a beginning is estimated."""
 MISSING, UNKNOWN = 0.05, 0.05
@@ -89,6 +92,8 @@ class Evidence:
         Sentences on what is wrong with labels.
     overdue
         In words, how many labels are late; empty where none are.
+    window
+        So many days, the last ones, make up what is compared; 0 stands for all.
     skewed
         Columns that differ between training and serving.
     """
@@ -101,6 +106,7 @@ class Evidence:
     labels: Sequence[str] = ()
     skewed: Sequence[str] = ()
     overdue: str = ""
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def cause(seen: Evidence) -> Cause:
     starts = [c.since for c, _ in order if c.since is not None]
     since = first.since if first is not None and first.since is not None else min(starts, default=None)
     near = [c for c in seen.changes if since is not None and abs(c.day - since) <= NEAR]
-    upstream = near if first is not None and near else alone
+    upstream = near if since is not None else _faults(seen, alone)
     if since is None and upstream:
         since = min(c.day for c in upstream)
     kind = _kind(seen, order, upstream)
@@ -149,9 +155,15 @@ def cause(seen: Evidence) -> Cause:
         column,
         seen.days[since] if since is not None else None,
         tuple(f"{seen.days[c.day]}: {c.text}" for c in upstream),
-        tuple(_evidence(seen, order)),
+        (*_evidence(seen, order), *(f"{seen.days[c.day]}: {c.text}" for c in alone if c not in upstream)),
         tuple((c.column, share) for c, share in order),
     )
+
+
+def _faults(seen: Evidence, alone: Sequence[Change]) -> Sequence[Change]:
+    """What is a fault by itself, unless it is of too few days to explain mistakes that columns tell of."""
+    few = len({c.day for c in alone}) < MANY * (seen.window or len(seen.days))
+    return [] if few and seen.fell and seen.told else alone
 
 
 def _kind(seen: Evidence, order: Sequence[tuple[Moved, float]], upstream: Sequence[Change]) -> Kind:

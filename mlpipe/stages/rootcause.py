@@ -63,7 +63,7 @@ def explained(spec: PipelineSpec, key: str, data: Mapping[str, Any], ctx: Contex
         return cause(Evidence(days, changes=changes, skewed=skewed, overdue=late))
     columns = _columns(spec, days, heads, champion, limits, raised, ctx) if raised else ()
     told, labels = _mistakes(spec, days[-window:], heads, champion, ctx) if fell else ([], [])
-    return cause(Evidence(days, columns, changes, fell, told, labels, skewed, late))
+    return cause(Evidence(days, columns, changes, fell, told, labels, skewed, late, window))
 
 
 def looked_at(spec: PipelineSpec, key: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from mlpipe.scaffold.text import Because
 SMALL = 1_000
 """Below this many rows to learn from a linear model is tried first."""
 MANY_CLASSES, MANY_ROWS = 10, 100_000
+USUAL = {"missing_rate": 0.007, "class_ratio": 15}
+"""From here on data is too near to a default service level, or beyond it, for that to say anything."""
 STEADY = 50
 """A share of nulls is worth a rule where partitions hold at least this many rows."""
 METRICS = {
@@ -60,6 +62,9 @@ def settings_of(made: Proposal, source: dict[str, Any]) -> dict[str, Any]:
             "window": int(min(14, max(2, (span.window or 4) // 3))),
             "grid_window": int(min(28, max(2, span.window or 4))),
         }
+    levels = _levels(made)
+    if levels:
+        settings["levels"] = levels
     settings["min_rows"] = span.min_rows
     if span.every == "hour":
         settings["retrain"] = {"every": "day", "cool_down": "1d", "min_new_data": "6h"}
@@ -190,6 +195,24 @@ def _round(value: float, *, up: bool) -> float | int:
     steps = np.ceil(value / unit) if up else np.floor(value / unit)
     made = float(f"{steps * unit:.6g}")
     return int(made) if made.is_integer() and abs(made) < 2**53 else made
+
+
+def _levels(made: Proposal) -> dict[str, Because]:
+    """Service levels whose default the data itself would miss on any day; what it is like is no alarm."""
+    levels: dict[str, Because] = {}
+    missing = float(np.mean([made.cells[n].nulls for n in made.roles.features]))
+    if missing >= USUAL["missing_rate"]:
+        chance = 3 * float(np.sqrt(missing * (1 - missing) / max(made.span.rows, 1)))
+        limit = _round(1.5 * missing + 0.01 + chance, up=True)
+        why = f"{missing:.1%} of the features' values are missing here; the default asks for less than 1%."
+        if limit < 1:
+            levels["missing_rate"] = Because(limit, [why])
+    counts = made.cells[made.asked.label].values.value_counts()
+    ratio = float(counts.max() / counts.min()) if len(counts) else 1.0
+    if made.target.task != "regression" and ratio >= USUAL["class_ratio"]:
+        why = f"The rarest class has one row to {ratio:,.0f} of the most frequent; the default asks for less than 20."
+        levels["class_ratio"] = Because(_round(3 * ratio, up=True), [why])
+    return levels
 
 
 # -- label, model, metrics ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpipe.cli.command import chosen, command
+from mlpipe.cli.looking import put
 from mlpipe.errors import MlpipeError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def matrix(args: argparse.Namespace) -> int:
     with counting("scoring") as tell:
         found = survey(past, past.keys(args.first, args.last), metric=args.metric, by=args.by, tell=tell)
     if args.html:
-        Path(args.html).write_text(as_html(found), encoding="utf-8")
+        put(args.html, as_html(found))
     print(
         json.dumps(found, ensure_ascii=False) if args.json else as_csv(found) if args.csv else as_text(found)
     )
@@ -182,7 +183,7 @@ def gates(args: argparse.Namespace) -> int:
             found = compared(past, other, cases, keys, metric=metric, tell=tell)
     for file, draw in ((args.html, gates_html), (args.svg, gates_svg)):
         if file:
-            Path(file).write_text(draw(found), encoding="utf-8")
+            put(file, draw(found))
     print(json.dumps(found, ensure_ascii=False) if args.json else gates_text(found))
     return 0
 
@@ -215,7 +216,7 @@ def policy(args: argparse.Namespace) -> int:
         )
     for file, draw in ((args.html, as_html), (args.svg, as_svg)):
         if file:
-            Path(file).write_text(draw(found), encoding="utf-8")
+            put(file, draw(found))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
     return 0
 

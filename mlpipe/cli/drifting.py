@@ -4,10 +4,11 @@ import argparse
 import json
 import math
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlpipe.cli.command import chosen, command
+from mlpipe.cli.looking import put
 from mlpipe.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def drift(args: argparse.Namespace) -> int:
     spec, store, _ = chosen(args)
     found = looked(spec, store, ledger_of(spec, store, args.ledger), args.on, args.days)
     if args.html:
-        Path(args.html).write_text(as_html(found), encoding="utf-8")
+        put(args.html, as_html(found))
     print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found, colour=sys.stdout.isatty()))
     return 0
 
@@ -73,29 +74,17 @@ def looked(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from mlpipe.ledger.verify import others
     from mlpipe.stages.context import Context, MemoryHeads, Run
     from mlpipe.stages.past import Past
     from mlpipe.stages.rootcause import found
     from mlpipe.stages.watching.history import false_alarm_rate
-    from mlpipe.views.history import elsewhere
 
     past = Past(spec, store, ledger)
     stages = ("ingest", "validate", "feature", "label", "predict", "monitor")
     heads = {name: past.heads(name) for name in stages}
     watched = sorted(heads["monitor"], key=lambda k: spec.partitions.window(k).start)
     if not watched or (on is not None and on not in heads["monitor"]):
-        what = "was not watched" if on is not None else "was never watched"
-        raise NotFoundError(
-            f"{on or spec.name} {what}",
-            where=f"pipeline {spec.name}",
-            fix=(
-                f"Watched: {watched[0]} to {watched[-1]}."
-                if watched
-                else f"Run its days: mlpipe run {spec.name}"
-            )
-            + elsewhere(others(store.backend, ledger)),
-        )
+        raise _unwatched(spec, ledger, on, watched)
     key = on or watched[-1]
     until = watched[: watched.index(key) + 1]
     shown = until[-days:]
@@ -133,6 +122,22 @@ def looked(
         "cause": asdict(found(spec, key, ctx)),
         "alarms": {n: None if math.isnan(v) else v for n, v in rate.items()},
     }
+
+
+def _unwatched(
+    spec: "PipelineSpec", ledger: "Ledger", on: str | None, watched: Sequence[str]
+) -> NotFoundError:
+    """The error of a partition that was not watched: which were, and which other chains of decisions there are."""
+    from mlpipe.ledger.verify import others
+    from mlpipe.views.history import elsewhere
+
+    what = "was not watched" if on is not None else "was never watched"
+    fix = f"Watched: {watched[0]} to {watched[-1]}." if watched else f"Run its days: mlpipe run {spec.name}"
+    return NotFoundError(
+        f"{on or spec.name} {what}",
+        where=f"pipeline {spec.name}",
+        fix=fix + elsewhere(others(ledger.backend, ledger)),
+    )
 
 
 def _slices(data: dict[str, Any], shown: list[str]) -> list[dict[str, Any]]:

@@ -1,10 +1,9 @@
 """`mlpipe estimated`: performance before labels are there, and what the estimates were worth once they came."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from mlpipe.cli.looking import declared, shelf, tell
+from mlpipe.cli.looking import declared, put, shelf, tell
 
 ESTIMATED = """\
 From the scores of a binary model it is estimated how well it does before labels are there (CBPE), with an interval for what the labels
@@ -52,7 +51,7 @@ def estimated(args: argparse.Namespace) -> None:
             )
         rows = rows_of(found, span)
     if args.html:
-        Path(args.html).write_text(as_html(args.pipeline, rows, span), encoding="utf-8")
+        put(args.html, as_html(args.pipeline, rows, span))
     tell(
         args,
         records.as_of,

@@ -118,7 +118,13 @@ def forms(made: Any) -> None:
 
 
 def written(path: str, html: str) -> None:
-    """Write a page where somebody wants it, and say so.
+    """Write a page where somebody wants it, and say so."""
+    put(path, html)
+    print(f"Page: {path}")
+
+
+def put(path: str, html: str) -> None:
+    """Write a page where somebody wants it.
 
     Raises
     ------
@@ -133,7 +139,6 @@ def written(path: str, html: str) -> None:
             where=path,
             fix="Name a file in a folder that is there.",
         ) from None
-    print(f"Page: {path}")
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _drift(spec: PipelineSpec, head: Head) -> Condition:
         severity="warning" if holds else "info",
         title=title,
         text="; ".join(text) + ".",
-        episode=str(data.get("version")),
+        episode="\n".join([str(data.get("version")), *sorted(map(str, names))]),
         fields={"features": names, **{name: data[name] for name in told if data.get(name) is not None}},
     )
 
@@ -130,7 +130,7 @@ def _slices(spec: PipelineSpec, head: Head) -> Iterator[Condition]:
         severity="warning" if names else "info",
         title=title,
         text=text,
-        episode=str(data.get("version")),
+        episode="\n".join([str(data.get("version")), *sorted(map(str, names))]),
         fields={"version": data.get("version"), "slices": list(names)},
     )
 
@@ -193,6 +193,8 @@ def _performance(spec: PipelineSpec, head: Head, expected: Promised) -> Iterator
     if spec.retrain.close * limit <= fall < limit:
         return
     holds = fall >= limit
+    if not holds and ((data.get("levels") or {}).get("label_coverage") or (None, ""))[1] == "missed":
+        return  # the few labels that came cannot say that it is over
     text = (
         f"{primary} of {model} is {number(rolling)} over the window until {head.partition}, against {number(promised)} at its "
         f"evaluation: {number(abs(fall))} {'worse' if fall > 0 else 'better'}, limit {number(limit)}."

@@ -129,8 +129,8 @@ def _monitored(record: Record, of: dict[str, str]) -> Iterator[Said]:
     for key, (name, text) in OF_PRIMARY.items():
         for end in ("", "_low", "_high"):
             if head.get(key + end) is not None:
-                text = f"{text[:-1]}: an end of its interval." if end else text
-                yield name + end, text, float(head[key + end]), {**of, "metric": str(head.get("primary"))}
+                said = f"{text[:-1]}: an end of its interval." if end else text
+                yield name + end, said, float(head[key + end]), {**of, "metric": str(head.get("primary"))}
     for value_name, value in (head.get("business") or {}).items():
         if value is not None:
             yield (

@@ -182,7 +182,8 @@ class Outbox:
             elif not self._new(alert):
                 continue
             elif alert.state == "firing":
-                if was is not None and was.episode == alert.episode:
+                # It is news when it got worse: it holds for more than it did.
+                if was is not None and set(alert.episode.split("\n")) <= {"", *was.episode.split("\n")}:
                     again.append(alert)
                     continue
                 open_[alert.key] = alert

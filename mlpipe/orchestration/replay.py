@@ -40,6 +40,7 @@ from mlpipe.records.codec import digest
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages.failures import finding
 from mlpipe.stages.inject import check
+from mlpipe.stages.lives import plain
 from mlpipe.stages.nightly import Night, ask, night_of
 from mlpipe.stages.retraining import policy_of
 from mlpipe.stores.store import Store
@@ -139,7 +140,15 @@ def asked(
             raise MlpipeError(both, fix="One fault a partition: name another partition, or replay twice.")
         faults[key] = fault
     codes = [code_version(spec, name) for name in (*HISTORY, *TRAINING, *MONITOR)]
-    decisive = [chosen, faults, codes, spec.min_tenure, [g.to_plain() for g in spec.gates]]
+    decisive = [
+        chosen,
+        faults,
+        codes,
+        spec.min_tenure,
+        [g.to_plain() for g in spec.gates],
+        plain(spec.monitor),
+        plain(spec.levels),
+    ]
     own = f"replay-{keys[0]}-{keys[-1]}-{digest(str(decisive))[:8]}".replace(":", "")
     return Asked(first, last, chosen, ledger or own, faults)
 

@@ -61,6 +61,8 @@ def _scored_rows(
         if features is None or predictions is None or labels is None or labels.verdict != RIPE:
             continue
         number = (predictions.data or {}).get("version")
+        if "predictions" not in predictions.outputs or (predictions.data or {}).get("served"):
+            continue  # nobody was answered, or something that stood in for the version did
         if number is None or (predictions.data or {}).get("features_id") != features.outputs["features"].id:
             continue
         rows = met(spec, features, "features", labels, ctx)

@@ -377,17 +377,17 @@ def _chain(
     }
     given = {n: getattr(spec, n) for n in type(spec).model_fields if n not in TOLD}
     decisive = [policy, given, sorted(known.items()), list(codes)]
-    return f"policy-{name}-{keys[0]}-{keys[-1]}-{digest(_plain(decisive))[:8]}".replace(":", "")
+    return f"policy-{name}-{keys[0]}-{keys[-1]}-{digest(plain(decisive))[:8]}".replace(":", "")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value in which functions are what they do, and nothing is an address."""
     if isinstance(value, BaseModel):
-        return {n: _plain(getattr(value, n)) for n in type(value).model_fields}
+        return {n: plain(getattr(value, n)) for n in type(value).model_fields}
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, str) or hasattr(value, "get_params") or not isinstance(value, Iterable):
         return fingerprint(value) if callable(value) and not isinstance(value, type) else coerce(value)
-    return [_plain(v) for v in value]
+    return [plain(v) for v in value]

@@ -107,6 +107,17 @@ def test_performance_fires_at_its_limit_and_is_over_below_a_share_of_it(
     assert [c.state for c in found] == ([] if state is None else [state])
 
 
+def test_the_few_labels_that_came_do_not_say_that_it_is_over() -> None:
+    few = {"label_coverage": [0.03, "missed"]}
+    assert of(kind="performance", primary="roc_auc", rolling=0.9, levels=few) == []
+    assert [c.state for c in of(kind="performance", primary="roc_auc", rolling=0.7, levels=few)] == ["firing"]
+
+
+def test_drift_that_spreads_is_another_episode() -> None:
+    one, two = (of("drift", "drift", drifted=names)[0].episode for names in (["size"], ["size", "price"]))
+    assert (one, two) == ("1\nsize", "1\nprice\nsize")
+
+
 def test_a_metric_that_is_better_low_falls_the_other_way() -> None:
     (worse,) = of(kind="performance", primary="log_loss", rolling=0.6)
     assert worse.state == "firing" and worse.severity == "error" and worse.episode == "1"

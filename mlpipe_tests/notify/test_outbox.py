@@ -137,6 +137,25 @@ def test_another_episode_is_told_under_the_same_key() -> None:
     assert keys(box([fires("drift", 3, episode="2")], position).owed) == ["drift"]
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "news"),
+    [
+        ("1\nsize", "1\nprice\nsize", True),
+        ("1\nsize", "1\nprice", True),
+        ("1\nprice\nsize", "1\nsize", False),
+        ("1\nsize", "2\nsize", True),
+        ("exhausted", "", False),
+        ("", "exhausted", True),
+    ],
+)
+def test_what_is_open_is_told_again_when_it_holds_for_more_than_it_did(
+    was: str, now: str, news: bool
+) -> None:
+    told = fires("drift", 1, episode=was)
+    position = box([told]).after([told], later(2), whole=True)
+    assert keys(box([fires("drift", 3, episode=now)], position).owed) == (["drift"] if news else [])
+
+
 def test_a_channel_may_ask_for_the_grave_alone_and_hears_the_end_of_what_it_heard_of() -> None:
     found = [
         fires("a", 1, severity="warning"),

@@ -25,7 +25,7 @@ def days(*verdicts: str, first: int = 1) -> list[Seen]:
 def told(given: list[Seen], before: Watched = Watched()) -> list[tuple[str, str]]:  # noqa: B008
     """Day and state of each word about drift."""
     return [
-        (a.partition[-2:], a.state + (a.episode if a.state == "firing" else ""))
+        (a.partition[-2:], a.state + (a.episode.partition("\n")[0] if a.state == "firing" else ""))
         for s in followed(SPEC, given, before)
         for a in s.alerts
         if a.kind == "drift"

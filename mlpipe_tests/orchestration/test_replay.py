@@ -172,6 +172,17 @@ def _records(world: World, asset: str) -> list[dict[str, Any]]:
     return [r for r in records if r["asset"] == f"shop/{asset}"]
 
 
+def test_other_levels_or_another_monitor_are_another_replay(tmp_path: Path) -> None:
+    given: tuple[dict[str, Any], ...] = (
+        {},
+        {},
+        {"levels": {"missing_rate": 0.2}},
+        {"monitor": {"window": 5}},
+    )
+    ledgers = [asked(drifting(store=str(tmp_path), **more).spec, FIRST, LAST).ledger for more in given]
+    assert ledgers[0] == ledgers[1] and len(set(ledgers)) == 3
+
+
 @pytest.mark.long
 def test_another_policy_decides_otherwise_and_has_a_ledger_of_its_own(lived: tuple[World, Lived]) -> None:
     world, past = lived

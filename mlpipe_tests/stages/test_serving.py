@@ -10,6 +10,7 @@ import mlpipe as ml
 from mlpipe.errors import DataError
 from mlpipe.ledger.promotion import promote
 from mlpipe.stages import monitor, predict
+from mlpipe.stages.hindsight import seen
 from mlpipe_tests.stages.pipelines import DATA, LATER, TRAINING, World, day, days, scheduled, spec_of, written
 
 HOLED, FEW, BROKEN, SHIFTED = 30, 31, 32, 35
@@ -97,6 +98,18 @@ def test_scoring_is_blocked_for_the_day_that_misses_and_no_other(world: World) -
     watched = world.run(monitor.STAGE, given(world, levels), [day(FEW)])[day(FEW)]
     assert watched.data["head"]["response"]["rows"] == ["block scoring", "critical", ">= 50"]
     assert scored(world, FEW + 4, levels).verdict == "pass"
+
+
+def test_what_was_not_the_champions_answer_is_not_compared_in_hindsight(world: World) -> None:
+    levels = {
+        "rows": {"limit": 50, "response": "block scoring"},
+        "missing_rate": FALLS,
+        "fallback": "constant",
+    }
+    spec, keys = given(world, levels), [day(HOLED), day(FEW), day(FEW + 4)]
+    found = world.run(predict.STAGE, spec, keys)
+    assert [found[k].verdict for k in keys] == ["pass", "blocked", "pass"]
+    assert [s.key for s in seen(spec, keys, world.context(spec))] == [day(FEW + 4)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from mlpipe.core.drift import psi
 from mlpipe.records.codec import Head, from_bytes
 from mlpipe.records.record import Record
 from mlpipe.spec.judging import Slices
+from mlpipe.spec.modeling import Retrain
 from mlpipe.spec.pipeline import PipelineSpec
 from mlpipe.stages import monitor, predict
 from mlpipe.stages.context import MemoryHeads
@@ -97,6 +98,17 @@ def test_days_done_in_one_run_stand_as_days_done_one_by_one(watched: Watched) ->
     assert [head(again[day(n)])["drifted"] for n in range(26, 32)] == [
         head(live[n])["drifted"] for n in range(26, 32)
     ]
+
+
+def test_a_limit_of_the_policy_is_the_limit_that_is_told(watched: Watched) -> None:
+    world, spec, live = watched
+    fixed = spec.model_copy(update={"retrain": Retrain(drift=0.5)})
+    told = head(world.run(monitor.STAGE, fixed, [day(30)])[day(30)])["psi"]
+    assert (
+        {limit for _, limit in told.values()}
+        == {0.5}
+        != {limit for _, limit in head(live[30])["psi"].values()}
+    )
 
 
 def test_label_drift_is_that_of_the_classes(watched: Watched) -> None:

@@ -126,12 +126,13 @@ def _position(plain: Mapping[str, object]) -> Position:
     if not isinstance(sent, dict) or not isinstance(watched, list) or not isinstance(opened, list):
         raise TypeError("sent, watched or open")
     # The first schema also had the champion whose drift was open: it is told once more, now as an alert that will be resolved.
-    start, event = watched[:2]
+    start, event, *rest = watched
+    spoken = rest[0] if rest and isinstance(rest[0], list) else []
     return Position(
         start=_instant(plain["start"]),
         after=_instant(plain["after"]),
         sent={i: _instant(at) for i, at in sent.items()},
-        watched=Watched(str(start), int(event)),
+        watched=Watched(str(start), int(event), tuple((str(k), str(s), int(e)) for k, s, e in spoken)),
         wait=None if plain["wait"] is None else _instant(plain["wait"]),
         open={o.alert.key: o for o in map(_opened, opened)},
     )

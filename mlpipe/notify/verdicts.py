@@ -11,6 +11,8 @@ from mlpipe.notify.conditions import Promised, conditions_of
 from mlpipe.records.codec import Head
 from mlpipe.spec.pipeline import PipelineSpec
 
+WAIT = ("performance", "level:performance", "level:business.", "level:label_coverage", "level:class_ratio")
+"""Beginnings of the keys of conditions that only ripe labels tell of."""
 FINDINGS = 3
 """At most this many findings are told."""
 
@@ -32,10 +34,14 @@ class Seen:
 
 
 class Watched(NamedTuple):
-    """How far monitoring was followed: start of the newest partition (ISO, in UTC), and its event."""
+    """How far monitoring was followed: start of the newest partition (ISO, in UTC), and its event.
+
+    `spoken`: of conditions that wait for labels, by key the newest partition that knew of it, and its event.
+    """
 
     partition: str = ""
     event: int = 0
+    spoken: tuple[tuple[str, str, int], ...] = ()
 
 
 class Step(NamedTuple):
@@ -90,7 +96,8 @@ def followed(
     """Conditions followed through materializations of monitor, partition by partition.
 
     Each day speaks of every condition that it knows of, whether it holds or not; the outbox of a channel tells only what is new to it.
-    A partition that is older than one that was followed before says nothing, so that a past which is made again tells nothing.
+    A partition that is older than one that was followed before says nothing, so that a past which is made again tells nothing. But for
+    conditions that wait for labels: of each speaks the newest partition that knows it, for labels may ripen when others have come since.
     Following the same materializations once more says nothing either.
 
     Parameters
@@ -101,13 +108,20 @@ def followed(
     state = before
     for each in sorted(seen, key=lambda s: s.event):
         start = _start(spec, each.head)
-        if start is None or (start, each.event) <= (state.partition, state.event):
+        if start is None or each.head.verdict not in ("drift", "stable"):
             continue
-        if each.head.verdict not in ("drift", "stable"):
+        place = (start, each.event)
+        newest, spoken = place > state[:2], {key: (s, e) for key, s, e in state.spoken}
+        told = [
+            c
+            for c in conditions_of(spec, each.head, expected or {})
+            if (place > spoken.get(c.key, ("", 0)) if c.key.startswith(WAIT) else newest)
+        ]
+        if not (newest or told):
             continue
-        after = Watched(start, each.event)
-        conditions = conditions_of(spec, each.head, expected or {})
-        yield Step(state, after, tuple(_alert(spec, each, **vars(c)) for c in conditions))
+        spoken |= {c.key: place for c in told if c.key.startswith(WAIT)}
+        after = Watched(*(place if newest else state[:2]), tuple((k, *p) for k, p in sorted(spoken.items())))
+        yield Step(state, after, tuple(_alert(spec, each, **vars(c)) for c in told))
         state = after
 
 

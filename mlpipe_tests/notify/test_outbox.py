@@ -259,7 +259,14 @@ def test_a_cursor_reads_back(
         "k", 3, text=text, title=text, severity=severity, runbook="r", link="l", run="7", episode="2"
     )
     positions = {
-        "log": Position(start, after, sent, Watched("2024", 7), after, {"k": Open(opened, after)}),
+        "log": Position(
+            start,
+            after,
+            sent,
+            Watched("2024", 7, (("performance", "2023", 5),)),
+            after,
+            {"k": Open(opened, after)},
+        ),
         "webhook A": Position(start, after),
     }
     assert read_cursor(write_cursor(positions)) == positions
@@ -302,7 +309,7 @@ def test_no_cursor_is_empty(text: str | None) -> None:
         write_cursor({"log": replace(BEGIN, open={"a": Open(fires(), START)})}).replace("error", "awful"),
         '{"schema": 1, "channels": 3}',
         '{"schema": 1, "channels": {"log": {}}}',
-        write_cursor({"log": BEGIN}).replace('["",0]', '["",{}]'),
+        write_cursor({"log": BEGIN}).replace('["",0,[]]', '["",{},[]]'),
         write_cursor({"log": BEGIN}).replace("2024", "year"),
     ],
 )

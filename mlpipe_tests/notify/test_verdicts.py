@@ -6,10 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlpipe.notify.verdicts import Seen, Watched, followed, of_validation
+from mlpipe.spec.modeling import Retrain
 from mlpipe_tests.notify.receiver import seen
 from mlpipe_tests.orchestration.shop import shop
 
 SPEC = shop().spec
+PROMISED = {1: {"roc_auc": 0.8}}
+POLICED = SPEC.model_copy(update={"retrain": Retrain(performance=0.04)})
 
 
 def days(*verdicts: str, first: int = 1) -> list[Seen]:
@@ -127,3 +130,44 @@ def test_a_partition_that_failed_is_told_with_its_rows() -> None:
         assert good.state == "resolved" and good.key == told.key and good.id != told.id
     past = of_validation(SPEC, seen("2024-01-05", "fail", 7, trigger="replay", rows=rows))
     assert not past.live
+
+
+def ripening(day: int, event: int, rolling: float | None, verdict: str = "stable") -> Seen:
+    levels = {} if rolling is None else {"performance_fall": [0.1, "met" if rolling > 0.75 else "missed"]}
+    return seen(
+        f"2024-01-{day:02d}", verdict, event, version=1, primary="roc_auc", rolling=rolling, levels=levels
+    )
+
+
+def heard(given: list[Seen], before: Watched = Watched()) -> list[tuple[str, str, str]]:  # noqa: B008
+    steps = followed(POLICED, given, before, PROMISED)
+    return [(a.partition[-2:], a.key, a.state) for s in steps for a in s.alerts if a.key != "drift"]
+
+
+def test_what_waits_for_labels_is_told_by_the_newest_day_that_knows_it() -> None:
+    # Labels of a day come four nights later: the newest day never has any.
+    nights = [ripening(day, day, None) for day in range(1, 9)]
+    labelled = [ripening(day, 20 + day, 0.8 if day < 3 else 0.6, "drift") for day in range(1, 5)]
+    told = heard([*nights, *labelled])
+    assert [t for t in told if t[1] == "performance"] == [
+        (f"{day:02d}", "performance", "resolved" if day < 3 else "firing") for day in range(1, 5)
+    ]
+    assert [t[2] for t in told if t[1] == "level:performance_fall"] == [
+        "resolved",
+        "resolved",
+        "firing",
+        "firing",
+    ]
+    # Read once more, or made once more while a later day has spoken: nothing.
+    after = [*followed(POLICED, [*nights, *labelled], Watched(), PROMISED)][-1].after
+    assert heard([*nights, *labelled], after) == []
+    assert heard([ripening(2, 40, 0.8)], after) == []
+    assert [t[0] for t in heard([ripening(5, 41, 0.8)], after)] == ["05", "05"]
+
+
+def test_of_a_day_that_is_older_only_what_waits_for_labels_is_heard() -> None:
+    live = [ripening(day, day, None) for day in range(1, 9)]
+    after = [*followed(POLICED, live, Watched(), PROMISED)][-1].after
+    (step,) = followed(SPEC, [ripening(3, 20, 0.6, "drift")], after)
+    assert {a.key for a in step.alerts} == {"level:performance_fall"}
+    assert step.after[:2] == after[:2]

@@ -254,7 +254,14 @@ class Shelf:
     def _chain(self, pipeline: str) -> Ledger:
         """The chain of decisions that versions of a pipeline are looked up in: the named one, else `mlpipe.ledger.verify.meant`."""
         names = [(segment, name) for p, segment, name in chains(self.store.backend, pipeline)]
-        wanted = self.ledger or meant([name for _, name in names]) or "dev"
+        known = [name for _, name in names]
+        if self.ledger is not None and self.ledger not in (*known, *DEPLOYMENTS):
+            raise NotFoundError(
+                f"pipeline {pipeline!r} has no chain of decisions {self.ledger!r}",
+                where="--ledger",
+                fix=did_you_mean(self.ledger, known) or f"There are: {', '.join(known) or 'none'}.",
+            )
+        wanted = self.ledger or meant(known) or "dev"
         segment = next((segment for segment, name in names if name == wanted), None)
         return Ledger(self.store.backend, pipeline, segment=segment, deployment=wanted)
 

@@ -94,6 +94,8 @@ def test_what_a_replay_made_does_not_stand_for_what_serves(
     with open_shelf(store.url, ledger="replay-1") as shelf:
         assert shelf.latest("flights/monitor").id == further.id
         assert shelf.newest("flights/monitor", "2024-01-02").id == theirs.id
+    with open_shelf(store.url, ledger="replay-2") as shelf, pytest.raises(NotFoundError, match="replay-2"):
+        shelf.latest("flights/monitor")
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ class Shelf:
         order = f"{_NEAR}, r.as_of desc, r.started desc, r.id"
         statement = f"select r.id from record r where {where} order by {order} limit 1"
         latest = 2**62 if as_of is None else micros(as_of)
-        found = self.index.database.run(statement, (asset, partition, latest, self._meant(asset)))
+        found = self.index.database.run(statement, (asset, partition, latest, self.chain_of(asset)))
         if not found:
             known = [a for (a,) in self.index.database.run("select distinct asset from record")]
             hint = "" if asset in known else did_you_mean(asset, known)
@@ -142,7 +142,7 @@ class Shelf:
         statement = (
             f"select r.partition from record r where {where} order by {_NEAR}, r.partition desc limit 1"
         )
-        found = self.index.database.run(statement, (asset, *verdicts, self._meant(asset)))
+        found = self.index.database.run(statement, (asset, *verdicts, self.chain_of(asset)))
         return self.newest(asset, str(found[0][0]) if found else "all")
 
     def across(self, asset: str, first: str | None = None, last: str | None = None) -> list[Record]:
@@ -150,7 +150,7 @@ class Shelf:
         pipeline = asset.partition("/")[0]
         where = "r.asset = ? and r.deployment = ? and r.experiment is null and r.deleted = 0 and r.partition between ? and ?"
         statement = f"select r.partition, r.id from record r where {where} order by r.partition, r.as_of, r.started, r.id desc"
-        given = (asset, self._meant(asset), first or "", last or chr(0x10FFFF))
+        given = (asset, self.chain_of(asset), first or "", last or chr(0x10FFFF))
         newest = dict(self.index.database.run(statement, given))
         return [self.read(pipeline, name) for name in newest.values()]
 
@@ -244,8 +244,8 @@ class Shelf:
                 return watched
         return None
 
-    def _meant(self, asset: str) -> str:
-        """The chain of decisions whose records of an asset are meant."""
+    def chain_of(self, asset: str) -> str:
+        """The chain of decisions whose records of an asset are meant. Raises `NotFoundError` where one is named that is not there."""
         pipeline = asset.partition("/")[0]
         if pipeline not in self._chosen:
             self._chosen[pipeline] = self._chain(pipeline).deployment

@@ -59,6 +59,7 @@ def families(shelf: Shelf, pipelines: Sequence[str] = ()) -> list[Family]:
             )
     found: dict[str, tuple[str, list[Sample]]] = {}
     for pipeline in pipelines or known:
+        shelf.chain_of(pipeline)
         for name, text, value, labels in _said(shelf, pipeline):
             if math.isfinite(value):
                 found.setdefault(name, (text, []))[1].append(Sample(value, labels))

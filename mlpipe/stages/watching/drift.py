@@ -186,6 +186,8 @@ def _head(moved: Moved, score: ColumnDrift | None) -> dict[str, Any]:
     worst = moved.worst
     known = [n for n in moved.watched if n in moved.drifts and np.isfinite(moved.drifts[n].psi)]
     shown = sorted(known, key=lambda n: -moved.drifts[n].psi)[:MOST_COLUMNS]
+    # The calibrated ones, whatever limit the policy of the pipeline names: other policies are tried on these heads.
+    thresholds = moved.reference.thresholds
     return {
         "alarms": list(moved.raised)[:50],
         "drifted": sorted(moved.standing.up),
@@ -193,7 +195,7 @@ def _head(moved: Moved, score: ColumnDrift | None) -> dict[str, Any]:
         "worst": worst.column if worst else None,
         "worst_psi": worst.psi if worst else None,
         "watched": len(moved.watched),
-        "psi": {n: [moved.drifts[n].psi, moved.limits.get(n, MAJOR)] for n in shown},
+        "psi": {n: [moved.drifts[n].psi, thresholds.get(n, MAJOR)] for n in shown},
         "measures": {n: _few(moved.drifts[n]) for n in shown[:FEW]},
         "score_psi": _known(score.psi) if score is not None else None,
     }

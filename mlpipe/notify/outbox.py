@@ -183,8 +183,7 @@ class Outbox:
             elif not self._new(alert):
                 continue
             elif alert.state == "firing":
-                # It is news when it got worse: it holds for more than it did.
-                if was is not None and set(alert.episode.split("\n")) <= {"", *was.episode.split("\n")}:
+                if was is not None and not _worse(was.episode, alert.episode):
                     again.append(alert)
                     continue
                 open_[alert.key] = alert
@@ -254,6 +253,12 @@ class Outbox:
         if waiting is not None:
             return waiting.before
         return self.steps[-1].after if self.steps else self.position.watched
+
+
+def _worse(was: str, now: str) -> bool:
+    """Whether an episode is news beside the one that is open: another one, or it holds for more than it did. An empty one is none."""
+    (before, *held), (after, *holds) = was.split("\n"), now.split("\n")
+    return after not in ("", before) or not set(holds) <= set(held)
 
 
 @dataclass

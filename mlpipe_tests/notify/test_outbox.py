@@ -144,6 +144,7 @@ def test_another_episode_is_told_under_the_same_key() -> None:
         ("1\nsize", "1\nprice", True),
         ("1\nprice\nsize", "1\nsize", False),
         ("1\nsize", "2\nsize", True),
+        ("1\n2\n5", "2\n5", True),  # columns may have numbers for names
         ("exhausted", "", False),
         ("", "exhausted", True),
     ],
